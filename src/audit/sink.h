@@ -1,0 +1,112 @@
+// AuditSink: where the dispatcher writes what happened. One record a supervised call, made from the
+// event, the decision, the effect and the result, and from nothing read a second time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "core/decision.h"
+#include "core/report.h"
+
+namespace vitrine::audit {
+
+enum class Level { kDenied, kMediated, kAll };
+
+// A decoded argument: a number, a symbolic form made by vitrine ("O_RDONLY|O_CLOEXEC"), or bytes the
+// program wrote (a path), which are escaped reversibly.
+struct Symbol {
+  std::string text;
+};
+struct Bytes {
+  std::string bytes;
+};
+using ArgumentValue = std::variant<std::int64_t, std::uint64_t, Symbol, Bytes>;
+using Argument = std::pair<std::string_view, ArgumentValue>;  // name (static storage), value
+
+// pid and tid in records are the run's own numbering: 1 is the first process, then by appearance.
+struct SyscallRecord {
+  Nanoseconds time{};  // since the start of the run
+  std::int64_t pid = 0;
+  std::int64_t tid = 0;
+  std::string_view syscall;  // static storage, or "syscall_NNN"
+  std::vector<Argument> arguments;
+  Decision decision;
+  std::optional<std::int64_t> result;  // as the program sees it: >= 0 or -errno; nullopt: not seen
+  std::string_view where;              // "script.py:12" or ""
+};
+
+struct ProcessRecord {
+  Nanoseconds time{};
+  std::int64_t pid = 0;
+  std::int64_t tid = 0;
+  enum class Event { kStart, kExec, kThread, kExit } event = Event::kStart;
+  std::int64_t host_pid = 0;          // kStart, kThread
+  std::string program;                // kExec: guest path (raw bytes)
+  std::vector<std::string> argv;      // kExec (raw bytes, bounded by the writer)
+  std::optional<int> exit_code;       // kExit
+  std::optional<int> signal;          // kExit
+};
+
+struct SignalRecord {
+  Nanoseconds time{};
+  std::int64_t pid = 0;
+  std::int64_t tid = 0;
+  int signal = 0;
+  bool fatal = false;
+};
+
+struct LimitRecord {
+  Nanoseconds time{};
+  std::string_view limit;  // "wall", "cpu", "memory", "output", "processes", "threads", "scratch"
+  bool ended = false;      // the run was ended; otherwise an allocation or call was refused
+  std::uint64_t used = 0;
+  std::uint64_t allowed = 0;
+};
+
+struct StartRecord {
+  std::string version;
+  std::vector<std::string> argv;  // the command's (raw bytes)
+  std::vector<std::pair<std::string, std::string>> profiles;  // name, sha256 of its file
+  std::string backend;
+  std::string level;
+  std::string kernel;  // uname -r
+  Limits limits;
+  std::uint64_t scratch_bytes = 0;
+  std::string utc;     // "2026-01-02T03:04:05.678Z"
+};
+
+class AuditSink {
+ public:
+  virtual ~AuditSink() = default;
+  virtual Level level() const = 0;
+  virtual void write(const StartRecord&) = 0;
+  virtual void write(const SyscallRecord&) = 0;
+  virtual void write(const ProcessRecord&) = 0;
+  virtual void write(const SignalRecord&) = 0;
+  virtual void write(const LimitRecord&) = 0;
+  // The `end` line; flushes. An error: lines were lost (disk full, closed pipe).
+  virtual Status finish(const Report&) = 0;
+  // An error that writing met so far, once: the supervisor ends the run or counts on, as the profile says.
+  virtual Status health() const = 0;
+};
+
+struct SinkOptions {
+  Level level = Level::kMediated;
+  std::uint64_t limit_bytes = 1ULL << 30;  // events past this are counted, not written
+};
+
+// JSON Lines to `fd` (buffered; SHA-256 kept while writing).
+std::unique_ptr<AuditSink> make_json_sink(UniqueFd fd, const SinkOptions& options);
+// Drops everything; level() is kDenied.
+std::unique_ptr<AuditSink> make_null_sink();
+
+}  // namespace vitrine::audit

@@ -1,0 +1,63 @@
+#include "tracee/proc_status.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <string_view>
+
+#include "base/unique_fd.h"
+
+namespace vitrine::tracee {
+namespace {
+
+std::uint64_t number_in(std::string_view text, int base = 10) {
+  const std::size_t start = text.find_first_not_of(" \t");
+  if (start == std::string_view::npos) return 0;
+  std::uint64_t value = 0;
+  std::from_chars(text.data() + start, text.data() + text.size(), value, base);
+  return value;
+}
+
+void take_field(std::string_view name, std::string_view text, ProcStatus& status) {
+  const std::uint64_t value = number_in(text);
+  if (name == "Tgid") status.tgid = static_cast<pid_t>(value);
+  else if (name == "PPid") status.ppid = static_cast<pid_t>(value);
+  else if (name == "NoNewPrivs") status.no_new_privs = static_cast<int>(value);
+  else if (name == "Seccomp") status.seccomp_mode = static_cast<int>(value);
+  else if (name == "Seccomp_filters") status.seccomp_filters = static_cast<int>(value);
+  else if (name == "RssAnon") status.rss_anonymous = value * 1024;
+  else if (name == "RssShmem") status.rss_shared = value * 1024;
+  else if (name == "VmSwap") status.swap = value * 1024;
+  else if (name == "VmPTE") status.page_tables = value * 1024;
+  else if (name == "SigCgt") status.caught_signals = number_in(text, 16);
+  else if (name == "SigIgn") status.ignored_signals = number_in(text, 16);
+}
+
+}  // namespace
+
+Result<ProcStatus> read_proc_status(pid_t tid) {
+  char path[48];
+  std::snprintf(path, sizeof path, "/proc/%d/status", tid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd) return errno == ENOENT ? fail_task_gone(path) : fail_errno(path);
+  char buffer[8192];  // about 1.4 KiB on today's kernels
+  const ssize_t size = ::read(fd.get(), buffer, sizeof buffer);
+  if (size <= 0) return errno == ESRCH || size == 0 ? fail_task_gone(path) : fail_errno(path);
+  ProcStatus status;
+  std::string_view rest(buffer, static_cast<std::size_t>(size));
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('\n');
+    const std::string_view line = rest.substr(0, end);
+    rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+    const std::size_t colon = line.find(':');
+    if (colon != std::string_view::npos) {
+      take_field(line.substr(0, colon), line.substr(colon + 1), status);
+    }
+  }
+  return status;
+}
+
+}  // namespace vitrine::tracee

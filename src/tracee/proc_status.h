@@ -1,0 +1,29 @@
+// Fields of /proc/TID/status (proc(5)) that decide something.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "base/result.h"
+
+namespace vitrine::tracee {
+
+struct ProcStatus {
+  pid_t tgid = 0;
+  pid_t ppid = 0;
+  int no_new_privs = -1;       // -1: the kernel does not say
+  int seccomp_mode = -1;       // 2: filter
+  int seccomp_filters = -1;    // Linux 5.9
+  std::uint64_t rss_anonymous = 0;  // bytes
+  std::uint64_t rss_shared = 0;     // bytes; shared memory that this task has touched
+  std::uint64_t swap = 0;           // bytes
+  std::uint64_t page_tables = 0;    // bytes
+  std::uint64_t caught_signals = 0; // SigCgt: bit N-1 is signal N
+  std::uint64_t ignored_signals = 0;
+};
+
+// kTaskGone when there is no such task.
+Result<ProcStatus> read_proc_status(pid_t tid);
+
+}  // namespace vitrine::tracee

@@ -27,15 +27,14 @@ Json text_or_null(const std::string& text) {
   return text.empty() ? Json(nullptr) : Json(escape_bounded(text));
 }
 
-Json limits_to_json(const Report& report) {
-  const Limits& limits = report.limits;
+Json limits_value(const Limits& limits, std::uint64_t scratch_bytes) {
   Json json = {{"wall_s", seconds_or_null(limits.wall)},
                {"cpu_s", seconds_or_null(limits.cpu)},
                {"memory_bytes", or_null(limits.memory_bytes)},
                {"output_bytes", or_null(limits.output_bytes)},
                {"processes", limits.processes},
                {"threads", limits.threads},
-               {"scratch_bytes", report.scratch_bytes}};
+               {"scratch_bytes", scratch_bytes}};
   if (limits.cpus) json["cpus"] = *limits.cpus;
   return json;
 }
@@ -105,7 +104,7 @@ Json to_json(const Report& report) {
   Json& profiles = json["profile"] = Json::array();
   for (const std::string& profile : report.profiles) profiles.push_back(escape_bounded(profile));
   add_command(json, report.command);
-  json["limits"] = limits_to_json(report);
+  json["limits"] = limits_value(report.limits, report.scratch_bytes);
   json["usage"] = usage_to_json(report.usage);
   json["syscalls"] = calls_to_json(report);
   json["limits_hit"] = report.limits_hit;
@@ -118,5 +117,9 @@ Json to_json(const Report& report) {
 std::string report_to_json(const Report& report) { return to_json(report).dump(); }
 
 std::string report_document(const Report& report) { return to_json(report).dump(1) + "\n"; }
+
+std::string limits_to_json(const Limits& limits, std::uint64_t scratch_bytes) {
+  return limits_value(limits, scratch_bytes).dump();
+}
 
 }  // namespace vitrine::audit

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
+#include "core/limits.h"
 #include "core/report.h"
 
 namespace vitrine::audit {
@@ -17,5 +19,7 @@ inline constexpr std::size_t kMaxReportDenials = 256;
 std::string report_to_json(const Report& report);
 // The same, indented and with a newline at the end: for `--report`.
 std::string report_document(const Report& report);
+// The report's "limits" object, which the audit log's first line holds too. null is "none".
+std::string limits_to_json(const Limits& limits, std::uint64_t scratch_bytes);
 
 }  // namespace vitrine::audit

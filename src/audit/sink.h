@@ -21,8 +21,8 @@ namespace vitrine::audit {
 
 enum class Level { kDenied, kMediated, kAll };
 
-// A decoded argument: a number, a symbolic form made by vitrine ("O_RDONLY|O_CLOEXEC"), or bytes the
-// program wrote (a path), which are escaped reversibly.
+// A decoded argument: a number, a symbolic form made by vitrine ("O_RDONLY|O_CLOEXEC"), or bytes
+// the program wrote (a path), which are escaped reversibly.
 struct Symbol {
   std::string text;
 };
@@ -49,11 +49,11 @@ struct ProcessRecord {
   std::int64_t pid = 0;
   std::int64_t tid = 0;
   enum class Event { kStart, kExec, kThread, kExit } event = Event::kStart;
-  std::int64_t host_pid = 0;          // kStart, kThread
-  std::string program;                // kExec: guest path (raw bytes)
-  std::vector<std::string> argv;      // kExec (raw bytes, bounded by the writer)
-  std::optional<int> exit_code;       // kExit
-  std::optional<int> signal;          // kExit
+  std::int64_t host_pid = 0;      // kStart, kThread
+  std::string program;            // kExec: guest path (raw bytes)
+  std::vector<std::string> argv;  // kExec (raw bytes, bounded by the writer)
+  std::optional<int> exit_code;   // kExit
+  std::optional<int> signal;      // kExit
 };
 
 struct SignalRecord {
@@ -74,37 +74,52 @@ struct LimitRecord {
 
 struct StartRecord {
   std::string version;
-  std::vector<std::string> argv;  // the command's (raw bytes)
+  std::vector<std::string> argv;                              // the command's (raw bytes)
   std::vector<std::pair<std::string, std::string>> profiles;  // name, sha256 of its file
   std::string backend;
   std::string level;
   std::string kernel;  // uname -r
   Limits limits;
   std::uint64_t scratch_bytes = 0;
-  std::string utc;     // "2026-01-02T03:04:05.678Z"
+  std::string utc;  // "2026-01-02T03:04:05.678Z"
 };
 
+// Not thread-safe: one thread (the event loop's) calls everything here.
 class AuditSink {
  public:
   virtual ~AuditSink() = default;
   virtual Level level() const = 0;
+  // Starts the thread that writes, so that a stalled reader of the log cannot stall the supervisor.
+  // Called once, after the supervised child was forked (threads and fork do not mix); until then
+  // records wait in memory. Without it, finish() writes everything.
+  virtual void start() {}
+  // For the event loop's idle moments; cheap enough for every one of them: what waits reaches the
+  // file within 100 ms, and that bounds what a crash of the supervisor loses.
+  virtual void flush() {}
   virtual void write(const StartRecord&) = 0;
   virtual void write(const SyscallRecord&) = 0;
   virtual void write(const ProcessRecord&) = 0;
   virtual void write(const SignalRecord&) = 0;
   virtual void write(const LimitRecord&) = 0;
-  // The `end` line; flushes. An error: lines were lost (disk full, closed pipe).
+  // The `end` line; flushes, waiting at most kFinishSeconds for a stalled reader. An error: lines
+  // were lost (disk full, closed pipe, a reader that is too slow). Nothing may be written
+  // afterwards.
   virtual Status finish(const Report&) = 0;
-  // An error that writing met so far, once: the supervisor ends the run or counts on, as the profile says.
+  // An error that writing met so far, once: the supervisor ends the run or counts on, as the
+  // profile says. Reaching SinkOptions::limit_bytes is not an error.
   virtual Status health() const = 0;
 };
+
+inline constexpr int kFinishSeconds = 5;
 
 struct SinkOptions {
   Level level = Level::kMediated;
   std::uint64_t limit_bytes = 1ULL << 30;  // events past this are counted, not written
 };
 
-// JSON Lines to `fd` (buffered; SHA-256 kept while writing).
+// JSON Lines to `fd` (buffered; SHA-256 kept while writing). At kDenied only denials, kills, limits
+// and the exec and exit lines of processes are events; the rest is ignored, not counted as left
+// out.
 std::unique_ptr<AuditSink> make_json_sink(UniqueFd fd, const SinkOptions& options);
 // Drops everything; level() is kDenied.
 std::unique_ptr<AuditSink> make_null_sink();

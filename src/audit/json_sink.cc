@@ -1,0 +1,113 @@
+// The sink that writes JSON Lines: which records are events at a level, their numbering, and the
+// size limit. Formatting is in record_format.cc, writing in background_writer.cc.
+#include <algorithm>
+#include <cerrno>
+
+#include "audit/background_writer.h"
+#include "audit/record_format.h"
+#include "audit/sink.h"
+
+namespace vitrine::audit {
+namespace {
+
+// Kept free of events, so that the end line seldom exceeds the limit.
+constexpr std::uint64_t kEndReserve = 64 << 10;
+
+class JsonSink final : public AuditSink {
+ public:
+  JsonSink(UniqueFd fd, const SinkOptions& options)
+      : level_(options.level),
+        event_bytes_(options.limit_bytes - std::min(options.limit_bytes / 4, kEndReserve)),
+        writer_(std::move(fd)) {}
+
+  Level level() const override { return level_; }
+  void start() override { writer_.start(); }
+  void flush() override { writer_.flush(); }
+
+  void write(const StartRecord& record) override {
+    line_.clear();
+    append_line(line_, record);
+    bytes_ += line_.size();
+    start_lines_ += writer_.append(line_) ? 1 : 0;
+  }
+  void write(const SyscallRecord& record) override {
+    const Action action = record.decision.action;
+    const bool denied = action == Action::kDeny || action == Action::kKill;
+    if (denied || level_ != Level::kDenied) add_event(record);
+  }
+  void write(const ProcessRecord& record) override {
+    using Event = ProcessRecord::Event;
+    const bool always = record.event == Event::kExec || record.event == Event::kExit;
+    if (always || level_ != Level::kDenied) add_event(record);
+  }
+  void write(const SignalRecord& record) override {
+    if (level_ != Level::kDenied) add_event(record);
+  }
+  void write(const LimitRecord& record) override { add_event(record); }
+
+  Status finish(const Report& report) override;
+  Status health() const override;
+
+ private:
+  template <typename Record>
+  void add_event(const Record& record) {
+    ++events_;  // counted in any case: a gap in `seq` shows what is missing
+    if (full_) return;
+    line_.clear();
+    append_line(line_, events_, record);
+    full_ = bytes_ + line_.size() > event_bytes_;
+    if (!full_ && writer_.append(line_)) bytes_ += line_.size();
+  }
+
+  Level level_;
+  std::uint64_t event_bytes_;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t events_ = 0;
+  std::uint64_t start_lines_ = 0;
+  bool full_ = false;
+  mutable bool reported_ = false;
+  std::string line_;
+  BackgroundWriter writer_;
+};
+
+Status JsonSink::finish(const Report& report) {
+  using std::chrono::seconds;
+  const auto totals = writer_.drain(monotonic_now() + seconds(kFinishSeconds));
+  if (!totals) return tl::make_unexpected(totals.error());
+  const std::uint64_t events_written = totals->lines - std::min(totals->lines, start_lines_);
+  line_.clear();
+  append_end_line(line_, report, {totals->lines, events_ - events_written, totals->sha256});
+  const Status last = writer_.write_last(line_);
+  if (last && writer_.error() != 0) return fail(writer_.error(), "write the audit log");
+  return last;
+}
+
+Status JsonSink::health() const {
+  const int error = writer_.error();
+  if (error == 0 || reported_) return {};
+  reported_ = true;
+  if (error == ENOBUFS) return fail_invalid("the audit log's reader is too slow: events were lost");
+  return fail(error, "write the audit log");
+}
+
+class NullSink final : public AuditSink {
+ public:
+  Level level() const override { return Level::kDenied; }
+  void write(const StartRecord&) override {}
+  void write(const SyscallRecord&) override {}
+  void write(const ProcessRecord&) override {}
+  void write(const SignalRecord&) override {}
+  void write(const LimitRecord&) override {}
+  Status finish(const Report&) override { return {}; }
+  Status health() const override { return {}; }
+};
+
+}  // namespace
+
+std::unique_ptr<AuditSink> make_json_sink(UniqueFd fd, const SinkOptions& options) {
+  return std::make_unique<JsonSink>(std::move(fd), options);
+}
+
+std::unique_ptr<AuditSink> make_null_sink() { return std::make_unique<NullSink>(); }
+
+}  // namespace vitrine::audit

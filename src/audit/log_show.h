@@ -1,0 +1,18 @@
+// One line of a log as a person reads it, in the manner of strace(1):
+//   [pid 1] 0.008123 openat(AT_FDCWD, "/etc/shadow", O_RDONLY|O_CLOEXEC) = -1 ENOENT (denied:
+//   default)
+// Nothing in it can act on a terminal, whoever wrote the log.
+#pragma once
+
+#include <string>
+
+#include "audit/log_reader.h"
+
+namespace vitrine::audit {
+
+// Without a newline.
+std::string readable_line(const LogLine& line, bool colours);
+// `openat(AT_FDCWD, "/etc/shadow", O_RDONLY|O_CLOEXEC)`: the arguments alone, with their brackets.
+std::string readable_arguments(const Json& call);
+
+}  // namespace vitrine::audit

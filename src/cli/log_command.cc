@@ -1,0 +1,161 @@
+#include "cli/log_command.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include "audit/log_filter.h"
+#include "audit/log_show.h"
+#include "audit/log_verify.h"
+#include "base/text.h"
+#include "core/decision.h"
+#include "cli/log_input.h"
+#include "cli/log_options.h"
+#include "cli/standard_output.h"
+
+namespace vitrine::cli {
+namespace {
+
+constexpr const char* kUsage =
+    "usage: vitrine log show LOG [--denied] [--syscall NAME]... [--path GLOB] [--pid N]\n"
+    "                            [--decision allow|serve|deny|kill] [--since DUR] [--until DUR]\n"
+    "       vitrine log summary LOG [--json]\n"
+    "       vitrine log html LOG -o FILE\n"
+    "       vitrine log replay LOG --profile PROFILE\n"
+    "       vitrine log verify LOG\n"
+    "LOG may be - for standard input. See vitrine-audit(5).\n";
+
+bool wants_colours() {
+  const char* no_color = std::getenv("NO_COLOR");  // no-color.org: present and not empty
+  return ::isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
+}
+
+// --since, --until.
+Status read_moment(const LogArguments& arguments, std::string_view name,
+                   std::optional<Nanoseconds>& moment) {
+  const std::optional<std::string> text = arguments.last(name);
+  if (!text) return {};
+  const Result<Nanoseconds> parsed = parse_duration(*text);
+  if (!parsed) return fail_invalid(std::string(name) + ": " + parsed.error().message());
+  moment = *parsed;
+  return {};
+}
+
+Status check_decision(const std::optional<std::string>& decision) {
+  constexpr std::array kDecisions = {Action::kAllow, Action::kServe, Action::kDeny, Action::kKill};
+  if (!decision) return {};
+  for (const Action action : kDecisions) {
+    if (*decision == name_of(action)) return {};
+  }
+  return fail_invalid("--decision: must be allow, serve, deny or kill");
+}
+
+Result<audit::LogFilter> read_filter(const LogArguments& arguments) {
+  audit::LogFilter filter;
+  filter.denied = arguments.has("--denied");
+  filter.syscalls = arguments.all("--syscall");
+  filter.path = arguments.last("--path");
+  filter.decision = arguments.last("--decision");
+  if (const auto pid = arguments.last("--pid")) {
+    const Result<std::uint64_t> number = parse_count(*pid, 1, INT64_MAX);
+    if (!number) return fail_invalid("--pid: " + number.error().message());
+    filter.pid = *number;
+  }
+  Status status = check_decision(filter.decision);
+  if (status) status = read_moment(arguments, "--since", filter.since);
+  if (status) status = read_moment(arguments, "--until", filter.until);
+  if (!status) return tl::make_unexpected(status.error());
+  return filter;
+}
+
+int finish(StandardOutput& output, int status) {
+  const Status written = output.finish();
+  return written ? status : log_failure(written.error().message());
+}
+
+int show(const LogArguments& arguments) {
+  const Result<audit::LogFilter> filter = read_filter(arguments);
+  if (!filter) return log_failure(filter.error().message());
+  const bool colours = wants_colours();
+  StandardOutput output;
+  const int status = for_each_line(arguments.operands[0], [&](const audit::LogLine& line) {
+    if (filter->matches(line)) {
+      output.append(audit::readable_line(line, colours));
+      output.append("\n");
+    }
+    return !output.is_over();
+  });
+  return finish(output, status);
+}
+
+int verify(const LogArguments& arguments) {
+  Result<UniqueFd> fd = open_log(arguments.operands[0]);
+  if (!fd) return log_failure(fd.error().message());
+  const Result<audit::Verification> result = audit::verify_log(std::move(*fd));
+  if (!result) return log_failure(arguments.operands[0] + ": " + result.error().message());
+  for (const std::string& problem : result->problems) {
+    std::printf("%s: %s\n", arguments.operands[0].c_str(), problem.c_str());
+  }
+  if (!result->problems.empty()) return kFound;
+  std::printf("%s: intact, %llu lines, sha256 %s", arguments.operands[0].c_str(),
+              static_cast<unsigned long long>(result->lines), result->sha256.c_str());
+  if (result->events_left_out > 0) {
+    std::printf(", %llu events left out by vitrine itself",
+                static_cast<unsigned long long>(result->events_left_out));
+  }
+  std::printf("\n");
+  return 0;
+}
+
+struct LogCommand {
+  std::string_view name;
+  std::vector<LogOption> options;
+  int (*run)(const LogArguments& arguments);
+};
+
+const std::vector<LogCommand>& commands() {
+  static const std::vector<LogCommand> all = {
+      {"show",
+       {{"--denied"},
+        {"--syscall", true},
+        {"--path", true},
+        {"--pid", true},
+        {"--decision", true},
+        {"--since", true},
+        {"--until", true}},
+       show},
+      {"verify", {}, verify},
+  };
+  return all;
+}
+
+int run_command(const LogCommand& command, const std::vector<std::string>& words) {
+  const Result<LogArguments> arguments = parse_log_arguments(words, command.options);
+  if (!arguments) return log_failure(arguments.error().message());
+  if (arguments->operands.size() != 1) {
+    return log_failure(std::string(command.name) + " needs one LOG (- for standard input)");
+  }
+  return command.run(*arguments);
+}
+
+}  // namespace
+
+int run_log_command(const std::vector<std::string>& arguments) {
+  const std::string name = arguments.empty() ? "" : arguments[0];
+  if (name == "--help" || name == "-h") {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
+  for (const LogCommand& command : commands()) {
+    if (command.name == name) {
+      return run_command(command, {arguments.begin() + 1, arguments.end()});
+    }
+  }
+  log_failure(name.empty() ? "a command is needed" : "no such command: " + name);
+  std::fputs(kUsage, stderr);
+  return kCommandFailed;
+}
+
+}  // namespace vitrine::cli

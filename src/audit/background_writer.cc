@@ -103,8 +103,9 @@ bool BackgroundWriter::append(std::string_view line) {
 bool BackgroundWriter::wait_for_space(std::size_t bytes) {
   std::unique_lock lock(shared_->mutex);
   const auto has_space = [&] { return shared_->queue.size() + bytes <= kMaxQueueBytes; };
-  const auto stall = shared_->error == ENOBUFS || !thread_.joinable() ? 0ms : kMaxStall;
-  if (shared_->space.wait_for(lock, stall, has_space)) return true;
+  const bool may_wait = !stalled_ && thread_.joinable();
+  stalled_ = may_wait ? !shared_->space.wait_for(lock, kMaxStall, has_space) : !has_space();
+  if (!stalled_) return true;
   int none = 0;
   shared_->error.compare_exchange_strong(none, ENOBUFS);
   return false;

@@ -49,6 +49,7 @@ class BackgroundWriter {
   std::shared_ptr<Shared> shared_;  // outlives this object when the thread hangs in the kernel
   std::thread thread_;
   bool threadless_ = false;  // start() failed
+  bool stalled_ = false;     // the last append() found no room
 };
 
 }  // namespace vitrine::audit

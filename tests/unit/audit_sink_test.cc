@@ -1,0 +1,321 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "audit/escape.h"
+#include "audit/log_verify.h"
+#include "audit/sha256.h"
+#include "audit/sink.h"
+
+namespace vitrine::audit {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+UniqueFd memory_file() { return UniqueFd(::memfd_create("log", MFD_CLOEXEC)); }
+UniqueFd another(const UniqueFd& fd) { return UniqueFd(::dup(fd.get())); }
+
+std::string content(const UniqueFd& fd) {
+  struct stat status {};
+  EXPECT_EQ(::fstat(fd.get(), &status), 0);
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  EXPECT_EQ(::pread(fd.get(), text.data(), text.size(), 0), status.st_size);
+  return text;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find('\n', at);
+    if (end == std::string::npos) {
+      ADD_FAILURE() << "a partial line at the end";
+      break;
+    }
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+SyscallRecord denied_open(std::string path = "/etc/shadow") {
+  SyscallRecord record;
+  record.time = std::chrono::microseconds(8123);
+  record.pid = record.tid = 1;
+  record.syscall = "openat";
+  record.arguments = {{"dirfd", Symbol{"AT_FDCWD"}},
+                      {"path", Bytes{std::move(path)}},
+                      {"flags", Symbol{"O_RDONLY|O_CLOEXEC"}}};
+  record.decision = {Action::kDeny, ENOENT, "default"};
+  record.result = -ENOENT;
+  return record;
+}
+
+std::vector<std::string> problems(const UniqueFd& log) {
+  UniqueFd copy = another(log);
+  ::lseek(copy.get(), 0, SEEK_SET);
+  const auto result = verify_log(std::move(copy));
+  EXPECT_TRUE(result);
+  return result ? result->problems : std::vector<std::string>{"unreadable"};
+}
+
+class Pipe {
+ public:
+  Pipe() {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    reading = UniqueFd(ends[0]);
+    writing = UniqueFd(ends[1]);
+  }
+  UniqueFd reading;
+  UniqueFd writing;
+};
+
+TEST(JsonSink, LinesAreThoseOfTheContract) {
+  const UniqueFd log = memory_file();
+  const auto sink = make_json_sink(another(log), {});
+  sink->write(StartRecord{});
+  sink->write(denied_open());
+  ProcessRecord exit;
+  exit.time = std::chrono::microseconds(9001);
+  exit.pid = exit.tid = 1;
+  exit.event = ProcessRecord::Event::kExit;
+  exit.exit_code = 0;
+  sink->write(exit);
+  ASSERT_TRUE(sink->finish(Report{}));
+  const auto lines = lines_of(content(log));
+  ASSERT_EQ(lines.size(), 4U);
+  EXPECT_EQ(lines[1],
+            R"({"type":"syscall","seq":1,"t_us":8123,"pid":1,"tid":1,"syscall":"openat",)"
+            R"("args":{"dirfd":"AT_FDCWD","path":"/etc/shadow","flags":"O_RDONLY|O_CLOEXEC"},)"
+            R"("decision":"deny","rule":"default","result":-2,"errno":"ENOENT"})");
+  EXPECT_EQ(lines[2],
+            R"({"type":"process","seq":2,"t_us":9001,"pid":1,"event":"exit","exit_code":0})");
+  EXPECT_TRUE(lines[0].starts_with(R"({"type":"start",)"));
+  EXPECT_TRUE(lines[3].starts_with(R"({"type":"end","report":{"vitrine":)"));
+}
+
+TEST(JsonSink, ResultIsAbsentWhereUnknownAndErrnoWhereNoError) {
+  const UniqueFd log = memory_file();
+  const auto sink = make_json_sink(another(log), {});
+  SyscallRecord record;
+  record.syscall = "mmap";
+  record.decision = {Action::kAllow, 0, "table"};
+  record.arguments = {{"length", std::uint64_t{1} << 63}, {"fd", std::int64_t{-1}}};
+  sink->write(record);
+  record.result = 3;
+  sink->write(record);
+  record.result = -9999;  // an address near the top, no errno
+  sink->write(record);
+  ASSERT_TRUE(sink->finish(Report{}));
+  const auto lines = lines_of(content(log));
+  EXPECT_FALSE(Json::parse(lines[0]).contains("result"));
+  EXPECT_EQ(Json::parse(lines[0])["args"]["length"], std::uint64_t{1} << 63);
+  EXPECT_EQ(Json::parse(lines[0])["args"]["fd"], -1);
+  EXPECT_EQ(Json::parse(lines[1])["result"], 3);
+  EXPECT_FALSE(Json::parse(lines[1]).contains("errno"));
+  EXPECT_FALSE(Json::parse(lines[2]).contains("errno"));
+}
+
+TEST(JsonSink, DigestIsOfTheBytesBeforeTheEndLine) {
+  const UniqueFd log = memory_file();
+  const auto sink = make_json_sink(another(log), {});
+  sink->write(StartRecord{});
+  sink->start();
+  for (int i = 0; i < 5000; ++i) sink->write(denied_open("/etc/" + std::to_string(i)));
+  ASSERT_TRUE(sink->finish(Report{}));
+  const std::string text = content(log);
+  const std::size_t end = text.rfind("{\"type\":\"end\"");
+  Sha256 sha;
+  sha.update(std::string_view(text).substr(0, end));
+  const Json last = Json::parse(text.substr(end));
+  EXPECT_EQ(last["sha256"], sha.hex());
+  EXPECT_EQ(last["lines"], 5001);
+  EXPECT_EQ(last["events_left_out"], 0);
+  EXPECT_TRUE(problems(log).empty());
+}
+
+TEST(JsonSink, DeniedLevelKeepsDenialsLimitsAndLives) {
+  const UniqueFd log = memory_file();
+  const auto sink = make_json_sink(another(log), {Level::kDenied, 1 << 30});
+  SyscallRecord served = denied_open();
+  served.decision.action = Action::kServe;
+  sink->write(StartRecord{});
+  sink->write(served);
+  sink->write(denied_open());
+  ProcessRecord process;
+  sink->write(process);  // kStart
+  process.event = ProcessRecord::Event::kExec;
+  sink->write(process);
+  sink->write(SignalRecord{});
+  sink->write(LimitRecord{{}, "memory", false, 1, 2});
+  ASSERT_TRUE(sink->finish(Report{}));
+  const auto lines = lines_of(content(log));
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_EQ(Json::parse(lines[1])["type"], "syscall");
+  EXPECT_EQ(Json::parse(lines[2])["event"], "exec");
+  EXPECT_EQ(Json::parse(lines[3])["type"], "limit");
+  EXPECT_EQ(Json::parse(lines[4])["events_left_out"], 0);
+}
+
+TEST(JsonSink, EventsPastTheLimitAreCountedAndTheEndIsWritten) {
+  const UniqueFd log = memory_file();
+  const auto sink = make_json_sink(another(log), {Level::kMediated, 200000});
+  sink->write(StartRecord{});
+  sink->start();
+  for (int i = 0; i < 2000; ++i) sink->write(denied_open());
+  ASSERT_TRUE(sink->finish(Report{})) << "a limit is not an error";
+  EXPECT_TRUE(sink->health());
+  const std::string text = content(log);
+  EXPECT_LE(text.size(), 200000U);
+  const auto lines = lines_of(text);
+  const Json end = Json::parse(lines.back());
+  EXPECT_EQ(end["type"], "end");
+  EXPECT_EQ(end["lines"], lines.size() - 1);
+  EXPECT_EQ(end["events_left_out"], 2000 - (lines.size() - 2));
+  EXPECT_TRUE(problems(log).empty());
+}
+
+TEST(JsonSink, OneRecordIsBoundedWhateverItHolds) {
+  const UniqueFd log = memory_file();
+  const auto sink = make_json_sink(another(log), {});
+  SyscallRecord record = denied_open(std::string(1 << 20, '\xff'));
+  for (int i = 0; i < 1000; ++i) record.arguments.push_back({"more", Bytes{"x"}});
+  sink->write(record);
+  ProcessRecord exec;
+  exec.event = ProcessRecord::Event::kExec;
+  exec.argv.assign(100000, "argument");
+  sink->write(exec);
+  exec.argv.assign(100, std::string(1 << 16, '\n'));
+  sink->write(exec);
+  ASSERT_TRUE(sink->finish(Report{}));
+  const auto lines = lines_of(content(log));
+  for (const std::string& line : lines) EXPECT_LT(line.size(), 128U << 10);
+  const auto path = unescape(Json::parse(lines[0])["args"]["path"].get<std::string>());
+  EXPECT_EQ(path->left_out, (1U << 20) - kMaxArgumentBytes);
+  EXPECT_EQ(Json::parse(lines[1])["argv_left_out"], 100000 - 256);
+}
+
+TEST(JsonSink, FullDiskIsReportedOnceAndTheFileEndsInAWholeLine) {
+  // RLIMIT_FSIZE stops a write in its middle, as a full disk does.
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+  std::signal(SIGXFSZ, SIG_IGN);
+  const UniqueFd log = memory_file();
+  const auto sink = make_json_sink(another(log), {});
+  sink->write(StartRecord{});
+  for (int i = 0; i < 2000; ++i) sink->write(denied_open());
+  const rlimit small{100000, old.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const Status finished = sink->finish(Report{});
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+  ASSERT_FALSE(finished);
+  EXPECT_EQ(finished.error().code, EFBIG);
+  EXPECT_FALSE(sink->health());
+  EXPECT_TRUE(sink->health()) << "told once";
+  const std::string text = content(log);
+  EXPECT_GT(text.size(), 99000U);
+  EXPECT_EQ(text.back(), '\n');
+  EXPECT_EQ(problems(log).size(), 1U) << "no end line";
+}
+
+TEST(JsonSink, DiskThatIsFullFromTheStartIsAnError) {
+  const auto sink = make_json_sink(UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC)), {});
+  sink->write(StartRecord{});
+  sink->start();
+  EXPECT_FALSE(sink->finish(Report{}));
+}
+
+TEST(JsonSink, ClosedPipeIsAnErrorAndNoSignal) {
+  Pipe pipe;
+  std::signal(SIGPIPE, SIG_DFL);
+  const auto sink = make_json_sink(std::move(pipe.writing), {});
+  pipe.reading.reset();
+  sink->write(StartRecord{});
+  sink->start();
+  for (int i = 0; i < 100 && sink->health(); ++i) {
+    sink->write(denied_open());
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  const Status finished = sink->finish(Report{});
+  ASSERT_FALSE(finished);
+  EXPECT_EQ(finished.error().code, EPIPE);
+}
+
+TEST(JsonSink, ClosedPipeWithoutThreadIsAnErrorAndNoSignal) {
+  Pipe pipe;
+  std::signal(SIGPIPE, SIG_DFL);
+  const auto sink = make_json_sink(std::move(pipe.writing), {});
+  pipe.reading.reset();
+  sink->write(StartRecord{});
+  EXPECT_FALSE(sink->finish(Report{}));
+}
+
+TEST(JsonSink, StalledReaderNeitherStallsTheWriterNorGrowsMemory) {
+  Pipe pipe;
+  const auto sink = make_json_sink(std::move(pipe.writing), {});
+  sink->write(StartRecord{});
+  sink->start();
+  const Nanoseconds before = monotonic_now();
+  for (int i = 0; i < 100000; ++i) sink->write(denied_open());  // about 20 MB
+  EXPECT_LT(monotonic_now() - before, std::chrono::seconds(2));
+  EXPECT_FALSE(sink->health()) << "lost events are told";
+  EXPECT_FALSE(sink->finish(Report{}));
+  EXPECT_LT(monotonic_now() - before, std::chrono::seconds(kFinishSeconds + 3));
+}
+
+TEST(JsonSink, SlowReaderGetsWholeLinesAndTheCountOfTheRest) {
+  Pipe pipe;
+  const UniqueFd copy = memory_file();
+  auto sink = make_json_sink(std::move(pipe.writing), {});
+  sink->write(StartRecord{});
+  sink->start();
+  for (int i = 0; i < 100000; ++i) sink->write(denied_open());
+  std::thread reader([&] {
+    char block[65536];
+    ssize_t got = 0;
+    while ((got = ::read(pipe.reading.get(), block, sizeof block)) > 0) {
+      EXPECT_EQ(::write(copy.get(), block, static_cast<std::size_t>(got)), got);
+    }
+  });
+  const Status finished = sink->finish(Report{});
+  EXPECT_FALSE(finished) << "events were lost";
+  sink.reset();  // the reader sees the end of the file
+  reader.join();
+  const auto lines = lines_of(content(copy));
+  const Json end = Json::parse(lines.back());
+  EXPECT_EQ(end["type"], "end");
+  EXPECT_GT(end["events_left_out"], 0);
+  EXPECT_EQ(end["events_left_out"], 100000 - (lines.size() - 2));
+  EXPECT_TRUE(problems(copy).empty());
+}
+
+TEST(JsonSink, WhatWaitsReachesTheFileSoon) {
+  const UniqueFd log = memory_file();
+  const auto sink = make_json_sink(another(log), {});
+  sink->start();
+  sink->write(denied_open());
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  EXPECT_EQ(lines_of(content(log)).size(), 1U);
+}
+
+TEST(JsonSink, AbandonedSinkEndsItsThread) {
+  Pipe pipe;
+  auto sink = make_json_sink(std::move(pipe.writing), {});
+  sink->start();
+  for (int i = 0; i < 1000; ++i) sink->write(denied_open());
+  const Nanoseconds before = monotonic_now();
+  sink.reset();
+  EXPECT_LT(monotonic_now() - before, std::chrono::seconds(1));
+}
+
+}  // namespace
+}  // namespace vitrine::audit

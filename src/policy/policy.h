@@ -1,5 +1,6 @@
-// Policy: what a run may do; immutable once built. Profiles and command-line options are merged into
-// one by PolicyBuilder (policy/builder.h); profile JSON is read only by policy/profile_loader.h.
+// Policy: what a run may do; immutable once built. Profiles and command-line options are merged
+// into one by PolicyBuilder (policy/builder.h); profile JSON is read only by
+// policy/profile_loader.h.
 #pragma once
 
 #include <map>
@@ -27,16 +28,27 @@ struct CallRule {
   Origin origin;
 };
 
+// What a caller's value must look like to be passed through.
+enum class Accept {
+  kAnything,
+  kTerminal,  // a terminal's name: [A-Za-z0-9+._-]{1,64}
+  kZone,      // a time zone's name or rule; never a path: no leading '/' or ':', no ".."
+  kLocale,    // a locale's name; never a path
+};
+
 struct EnvironmentRule {
-  std::string name;
+  std::string name;                  // may end in `*` where the value is passed through ("LC_*")
   std::optional<std::string> value;  // nullopt: pass the caller's value through, if it has one
+  Accept accept = Accept::kAnything;
+  std::optional<std::string> otherwise;  // stands in for a caller's value that is not acceptable
   Origin origin;
 };
 
 struct ProfileIdentity {
   std::string name;    // "python", or the file's path
-  std::string path;
+  std::string path;    // of the file; "builtin:python.json" for a profile in the program itself
   std::string sha256;  // of the file
+  bool named = true;   // by the user; false: extended by one that is (not in the report's list)
 };
 
 class Policy {

@@ -125,6 +125,7 @@ void append_line(std::string& out, std::uint64_t seq, const SyscallRecord& recor
     append_errno(out, *record.result);
   }
   if (!record.where.empty()) append_text_field(out, "where", record.where);
+  if (record.took) append_number_field(out, "took_ns", record.took->count());
   close_line(out);
 }
 

@@ -42,6 +42,7 @@ struct SyscallRecord {
   Decision decision;
   std::optional<std::int64_t> result;  // as the program sees it: >= 0 or -errno; nullopt: not seen
   std::string_view where;              // "script.py:12" or ""
+  std::optional<Nanoseconds> took;  // from the call's arrival to its answer; nullopt: not measured
 };
 
 struct ProcessRecord {

@@ -8,12 +8,13 @@
 
 #include "audit/log_filter.h"
 #include "audit/log_show.h"
+#include "audit/log_summary.h"
 #include "audit/log_verify.h"
 #include "base/text.h"
-#include "core/decision.h"
 #include "cli/log_input.h"
 #include "cli/log_options.h"
 #include "cli/standard_output.h"
+#include "core/decision.h"
 
 namespace vitrine::cli {
 namespace {
@@ -109,6 +110,23 @@ int verify(const LogArguments& arguments) {
   return 0;
 }
 
+int summary(const LogArguments& arguments) {
+  audit::LogSummary summary;
+  const int status = for_each_line(arguments.operands[0], [&](const audit::LogLine& line) {
+    summary.add(line);
+    return true;
+  });
+  if (status == kCommandFailed) return status;
+  StandardOutput output;
+  if (arguments.has("--json")) {
+    output.append(audit::summary_json(summary).dump());
+    output.append("\n");
+  } else {
+    output.append(audit::summary_text(summary));
+  }
+  return finish(output, status);
+}
+
 struct LogCommand {
   std::string_view name;
   std::vector<LogOption> options;
@@ -126,6 +144,7 @@ const std::vector<LogCommand>& commands() {
         {"--since", true},
         {"--until", true}},
        show},
+      {"summary", {{"--json"}}, summary},
       {"verify", {}, verify},
   };
   return all;

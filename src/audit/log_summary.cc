@@ -1,0 +1,165 @@
+#include "audit/log_summary.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include "audit/escape.h"
+#include "audit/log_filter.h"
+
+namespace vitrine::audit {
+namespace {
+
+// A hostile program can name as many paths as the log holds.
+constexpr std::size_t kMaxEntries = 100000;
+constexpr std::uint64_t kMaxKeyBytes = 64 << 20;
+
+enum class Use { kLook, kRead, kWrite, kRun };
+
+template <std::size_t Size>
+bool is_one_of(std::string_view name, const std::array<std::string_view, Size>& names) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+Use use_of(std::string_view syscall, std::string_view flags) {
+  constexpr std::array<std::string_view, 21> kChanging = {
+      "creat",    "mkdir",     "mkdirat",   "rmdir",  "unlink",  "unlinkat",  "rename",
+      "renameat", "renameat2", "link",      "linkat", "symlink", "symlinkat", "truncate",
+      "chmod",    "fchmodat",  "fchmodat2", "mknod",  "mknodat", "utimensat", "chown"};
+  constexpr std::array<std::string_view, 3> kOpening = {"open", "openat", "openat2"};
+  if (syscall.starts_with("execve")) return Use::kRun;
+  if (is_one_of(syscall, kChanging)) return Use::kWrite;
+  if (!is_one_of(syscall, kOpening)) return Use::kLook;
+  for (const std::string_view word : {"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"}) {
+    if (flags.find(word) != std::string_view::npos) return Use::kWrite;
+  }
+  return Use::kRead;
+}
+
+std::uint64_t& counter(FileTotals& file, Use use) {
+  switch (use) {
+    case Use::kLook:
+      return file.looked;
+    case Use::kRead:
+      return file.read;
+    case Use::kWrite:
+      return file.written;
+    case Use::kRun:
+      break;
+  }
+  return file.run;
+}
+
+// Calls `visit` with every path argument's text.
+void for_each_path(const Json& call, const std::function<void(const std::string&)>& visit) {
+  const Json* arguments = find_field(call, "args");
+  if (arguments == nullptr || !arguments->is_object()) return;
+  for (const auto& [name, value] : arguments->items()) {
+    if (is_path_argument(name) && value.is_string()) visit(value.get_ref<const std::string&>());
+  }
+}
+
+// The entry of `key`, or nullptr when the map is full.
+template <typename Map, typename Key>
+typename Map::mapped_type* entry(Map& map, const Key& key) {
+  if (const auto found = map.find(key); found != map.end()) return &found->second;
+  return map.size() < kMaxEntries ? &map[key] : nullptr;
+}
+
+}  // namespace
+
+std::string call_target(const Json& call) {
+  std::string target;
+  for_each_path(call, [&](const std::string& path) {
+    if (target.empty()) target = printable(path);
+  });
+  return target;
+}
+
+void LogSummary::add(const LogLine& line) {
+  if (line.type == "start") {
+    start_ = line.json;
+    return;
+  }
+  if (line.type == "end") {
+    end_ = line.json;
+    return;
+  }
+  ++events_;
+  last_us_ = std::max(last_us_, count_field(line.json, "t_us"));
+  if (line.type == "syscall") add_call(line.json);
+  if (line.type == "process") add_process(line.json);
+}
+
+void LogSummary::add_call(const Json& call) {
+  const std::string name = printable(text_field(call, "syscall"));
+  const Json* result = find_field(call, "result");
+  const bool failed = find_field(call, "errno") != nullptr ||
+                      (result != nullptr && result->is_number_integer() && *result < 0);
+  const bool refused = is_refused(text_field(call, "decision"));
+  if (CallTotals* totals = entry(calls_, name)) {
+    ++totals->calls;
+    totals->errors += failed ? 1 : 0;
+    totals->denied += refused ? 1 : 0;
+    totals->took_ns += count_field(call, "took_ns");
+  }
+  add_files(call, name, refused, failed);
+  if (refused) add_denial(call);
+}
+
+void LogSummary::add_files(const Json& call, const std::string& name, bool refused, bool failed) {
+  const Json* arguments = find_field(call, "args");
+  const std::string flags = arguments == nullptr ? "" : text_field(*arguments, "flags");
+  for_each_path(call, [&](const std::string& text) {
+    const std::string path = printable(text);
+    if (path.empty()) return;  // AT_EMPTY_PATH: a descriptor, not a name
+    const bool known = files_.contains(path);
+    FileTotals* file = known || bytes_ < kMaxKeyBytes ? entry(files_, path) : nullptr;
+    if (file == nullptr) {
+      ++not_listed_;
+      return;
+    }
+    if (!known) bytes_ += path.size();
+    if (refused) {
+      ++file->refused;
+    } else if (failed) {
+      ++file->absent;
+    } else {
+      ++counter(*file, use_of(name, flags));
+    }
+  });
+}
+
+void LogSummary::add_denial(const Json& call) {
+  const DenialKey key{printable(text_field(call, "syscall")), call_target(call),
+                      printable(text_field(call, "errno")), printable(text_field(call, "rule"))};
+  const bool known = denials_.contains(key);
+  DenialTotals* denial = known || bytes_ < kMaxKeyBytes ? entry(denials_, key) : nullptr;
+  if (denial == nullptr) {
+    ++not_listed_;
+    return;
+  }
+  if (!known) bytes_ += key.target.size() + key.rule.size();
+  if (denial->count++ == 0) denial->first_us = count_field(call, "t_us");
+  if (denial->where.empty()) denial->where = printable(text_field(call, "where"));
+}
+
+void LogSummary::add_process(const Json& event) {
+  const std::uint64_t pid = count_field(event, "pid");
+  ProcessTotals* process = entry(processes_, pid);
+  if (process == nullptr) return;
+  process->pid = pid;
+  const std::string what = text_field(event, "event");
+  if (what == "thread") ++process->threads;
+  if (what == "exec") process->program = printable(text_field(event, "program"));
+  if (what != "exit" || count_field(event, "tid", pid) != pid) return;
+  if (const Json* signal = find_field(event, "signal")) {
+    process->end = "killed by signal ";
+    process->end += signal->dump();
+  } else if (const Json* code = find_field(event, "exit_code")) {
+    process->end = "exited with ";
+    process->end += code->dump();
+  }
+}
+
+}  // namespace vitrine::audit

@@ -25,6 +25,8 @@ void take_field(std::string_view name, std::string_view text, ProcStatus& status
   const std::uint64_t value = number_in(text);
   if (name == "Tgid") status.tgid = static_cast<pid_t>(value);
   else if (name == "PPid") status.ppid = static_cast<pid_t>(value);
+  else if (name == "Uid") status.uid = static_cast<uid_t>(value);
+  else if (name == "Gid") status.gid = static_cast<gid_t>(value);
   else if (name == "NoNewPrivs") status.no_new_privs = static_cast<int>(value);
   else if (name == "Seccomp") status.seccomp_mode = static_cast<int>(value);
   else if (name == "Seccomp_filters") status.seccomp_filters = static_cast<int>(value);

@@ -12,6 +12,8 @@ namespace vitrine::tracee {
 struct ProcStatus {
   pid_t tgid = 0;
   pid_t ppid = 0;
+  uid_t uid = 0;               // real
+  gid_t gid = 0;
   int no_new_privs = -1;       // -1: the kernel does not say
   int seccomp_mode = -1;       // 2: filter
   int seccomp_filters = -1;    // Linux 5.9

@@ -1,0 +1,56 @@
+// Interceptor: how supervised calls arrive and how they are answered. Three implementations, one
+// contract; the life of the tree (clones, execs, signals, exits) is ptrace's in all of them.
+//
+// A Stop is a task that waits for an answer: it is move-only, and each is given to apply() once.
+// Dropping a Stop leaves its task waiting until it is killed: an error never lets a call through.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/result.h"
+#include "core/call.h"
+#include "core/effect.h"
+#include "tracee/ptrace.h"
+
+namespace vitrine::intercept {
+
+struct Capabilities {
+  std::string_view name;
+  bool uses_filter = false;    // seccomp filters before the supervisor is asked
+  bool uses_listener = false;  // calls arrive on pollable_fd()
+  bool sees_results = false;   // the result of a continued call is known
+};
+
+class Stop {
+ public:
+  Stop(SyscallEvent event, std::uint64_t cookie) : event_(event), cookie_(cookie) {}
+  Stop(Stop&&) = default;
+  Stop& operator=(Stop&&) = default;
+  Stop(const Stop&) = delete;
+  Stop& operator=(const Stop&) = delete;
+
+  const SyscallEvent& event() const { return event_; }
+  std::uint64_t cookie() const { return cookie_; }
+
+ private:
+  SyscallEvent event_;
+  std::uint64_t cookie_;
+};
+
+class Interceptor {
+ public:
+  virtual ~Interceptor() = default;
+  virtual const Capabilities& capabilities() const = 0;
+
+  // Readable when next() may have a Stop; -1: stops come as ptrace events only.
+  virtual int pollable_fd() const = 0;
+  // The next waiting call; nullopt: none after all (its task died or was interrupted).
+  virtual Result<std::optional<Stop>> next() = 0;
+  // Performs the effect. An error is the supervisor's own (the caller ends the run); a task that
+  // died meanwhile is an Outcome with delivered == false.
+  virtual Result<Outcome> apply(Stop stop, Effect effect) = 0;
+};
+
+}  // namespace vitrine::intercept

@@ -1,0 +1,132 @@
+#include "intercept/native_rules.h"
+
+#include <asm/prctl.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace vitrine::intercept {
+namespace {
+
+constexpr std::uint64_t kInt = 0xffffffff;
+constexpr std::uint64_t kWhole = ~std::uint64_t{0};
+
+// mmap(2): shared anonymous memory and MAP_GROWSDOWN are outside RLIMIT_DATA (mm/mmap.c,
+// is_data_mapping), huge pages come from a pool of the whole host: those are supervised.
+constexpr std::uint64_t kMmapMask =
+    MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_HUGETLB | MAP_LOCKED;
+
+constexpr NativeRule kRules[] = {
+    {"mmap", 3, kMmapMask, MAP_ANONYMOUS},  // private anonymous
+    {"mmap", 3, kMmapMask, 0},              // private, of an own descriptor
+    {"mmap", 3, kMmapMask, MAP_SHARED},     // shared, of an own descriptor
+
+    // Own terminal, pipes and sockets. TIOCSTI, TIOCLINUX, FIOSETOWN, SIOC* are not here.
+    {"ioctl", 1, kInt, TCGETS},
+    {"ioctl", 1, kInt, TCSETS},
+    {"ioctl", 1, kInt, TCSETSW},
+    {"ioctl", 1, kInt, TCSETSF},
+    {"ioctl", 1, kInt, TCSBRK},
+    {"ioctl", 1, kInt, TCXONC},
+    {"ioctl", 1, kInt, TCFLSH},
+    {"ioctl", 1, kInt, TIOCGWINSZ},
+    {"ioctl", 1, kInt, TIOCSWINSZ},
+    {"ioctl", 1, kInt, TIOCGPGRP},
+    {"ioctl", 1, kInt, TIOCSPGRP},
+    {"ioctl", 1, kInt, TIOCGSID},
+    {"ioctl", 1, kInt, TIOCOUTQ},
+    {"ioctl", 1, kInt, TIOCGEXCL},
+    {"ioctl", 1, kInt, FIONREAD},
+    {"ioctl", 1, kInt, FIONBIO},
+    {"ioctl", 1, kInt, FIOCLEX},
+    {"ioctl", 1, kInt, FIONCLEX},
+
+    {"fcntl", 1, kInt, F_DUPFD},
+    {"fcntl", 1, kInt, F_DUPFD_CLOEXEC},
+    {"fcntl", 1, kInt, F_GETFD},
+    {"fcntl", 1, kInt, F_SETFD},
+    {"fcntl", 1, kInt, F_GETFL},
+    {"fcntl", 1, kInt, F_SETFL},
+    {"fcntl", 1, kInt, F_GETPIPE_SZ},
+    {"fcntl", 1, kInt, F_GET_SEALS},
+    {"fcntl", 1, kInt, F_ADD_SEALS},
+
+    // Advice about own memory. Not MERGEABLE (a side channel), HWPOISON, COLD and PAGEOUT (they
+    // reach the host's page cache).
+    {"madvise", 2, kInt, MADV_NORMAL},
+    {"madvise", 2, kInt, MADV_RANDOM},
+    {"madvise", 2, kInt, MADV_SEQUENTIAL},
+    {"madvise", 2, kInt, MADV_WILLNEED},
+    {"madvise", 2, kInt, MADV_DONTNEED},
+    {"madvise", 2, kInt, MADV_FREE},
+    {"madvise", 2, kInt, MADV_REMOVE},
+    {"madvise", 2, kInt, MADV_DONTFORK},
+    {"madvise", 2, kInt, MADV_DOFORK},
+    {"madvise", 2, kInt, MADV_HUGEPAGE},
+    {"madvise", 2, kInt, MADV_NOHUGEPAGE},
+    {"madvise", 2, kInt, MADV_DONTDUMP},
+    {"madvise", 2, kInt, MADV_DODUMP},
+    {"madvise", 2, kInt, MADV_WIPEONFORK},
+    {"madvise", 2, kInt, MADV_KEEPONFORK},
+    {"madvise", 2, kInt, MADV_POPULATE_READ},
+    {"madvise", 2, kInt, MADV_POPULATE_WRITE},
+
+    {"sendto", 4, kWhole, 0},                 // no address: an own, connected socket
+    // Connected pairs reach nobody else. Not SOCK_DGRAM: such a socket can be sent to any address,
+    // while a connected stream or seqpacket ignores or refuses one (net/unix/af_unix.c), which is
+    // why sendmsg needs no supervision.
+    {"socketpair", 0, kInt, AF_UNIX, 1, 0xf, SOCK_STREAM},
+    {"socketpair", 0, kInt, AF_UNIX, 1, 0xf, SOCK_SEQPACKET},
+    {"pipe2", 1, O_EXCL, 0},                  // O_EXCL is O_NOTIFICATION_PIPE
+
+    // 0 is the caller. Other ids are checked against the tree.
+    {"getpgid", 0, kInt, 0},
+    {"getsid", 0, kInt, 0},
+    {"sched_getparam", 0, kInt, 0},
+    {"sched_getscheduler", 0, kInt, 0},
+    {"sched_rr_get_interval", 0, kInt, 0},
+    {"sched_getattr", 0, kInt, 0},
+
+    // Clock ids below 16 are the system's; negative ones hold a process id (clock_getcpuclockid(3)).
+    {"clock_gettime", 0, 0xfffffff0, 0},
+    {"clock_getres", 0, 0xfffffff0, 0},
+    {"clock_nanosleep", 0, 0xfffffff0, 0},
+    {"timer_create", 0, 0xfffffff0, 0},
+
+    {"personality", 0, kInt, 0xffffffff},     // only asks
+
+    {"prctl", 0, kInt, PR_SET_NAME},
+    {"prctl", 0, kInt, PR_GET_NAME},
+    {"prctl", 0, kInt, PR_GET_DUMPABLE},
+    {"prctl", 0, kInt, PR_GET_SECCOMP},
+    {"prctl", 0, kInt, PR_GET_NO_NEW_PRIVS},
+    {"prctl", 0, kInt, PR_SET_NO_NEW_PRIVS},
+    {"prctl", 0, kInt, PR_CAPBSET_READ},
+    {"prctl", 0, kInt, PR_SET_TIMERSLACK},
+    {"prctl", 0, kInt, PR_GET_TIMERSLACK},
+    {"prctl", 0, kInt, PR_GET_PDEATHSIG},
+    {"prctl", 0, kInt, 0x53564d41},           // PR_SET_VMA: names of own mappings
+
+#if defined(__x86_64__)
+    {"arch_prctl", 0, kInt, ARCH_SET_FS},
+    {"arch_prctl", 0, kInt, ARCH_GET_FS},
+#endif
+};
+
+}  // namespace
+
+std::span<const NativeRule> native_rules() { return kRules; }
+
+bool allowed_natively(std::string_view syscall, std::span<const std::uint64_t, 6> arguments) {
+  return std::ranges::any_of(kRules, [&](const NativeRule& rule) {
+    return rule.syscall == syscall && (arguments[rule.argument] & rule.mask) == rule.value &&
+           (arguments[rule.argument2] & rule.mask2) == rule.value2;
+  });
+}
+
+}  // namespace vitrine::intercept

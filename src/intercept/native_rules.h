@@ -1,0 +1,29 @@
+// The register values for which the kernel's filter allows a kConditional call by itself. Only
+// registers can be compared: whatever lies in memory is the supervisor's to read.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace vitrine::intercept {
+
+// Allowed when (argument & mask) == value (and likewise the second condition). Arguments that the kernel takes as int are compared with
+// a 32-bit mask: the kernel ignores the upper half, so the filter must not look at it either.
+struct NativeRule {
+  std::string_view syscall;
+  unsigned argument;
+  std::uint64_t mask;
+  std::uint64_t value;
+  // A second condition, where `mask2` is not 0.
+  unsigned argument2 = 0;
+  std::uint64_t mask2 = 0;
+  std::uint64_t value2 = 0;
+};
+
+std::span<const NativeRule> native_rules();
+
+// The same question for backends without a filter: does a rule allow these registers?
+bool allowed_natively(std::string_view syscall, std::span<const std::uint64_t, 6> arguments);
+
+}  // namespace vitrine::intercept

@@ -1,0 +1,109 @@
+#include "intercept/notify.h"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/kernel.h"
+
+namespace vitrine::intercept {
+namespace {
+
+constexpr Capabilities kCapabilities{.name = "notify", .uses_filter = true, .uses_listener = true};
+
+// The task died, or a signal took it out of the call: nobody waits for this answer any more.
+bool is_gone(int error) { return error == ENOENT; }
+
+constexpr Outcome kGone{.result = 0, .known = false, .delivered = false};
+
+// -512 to -516 are the kernel's own restart codes: a task that returned one would restart its call
+// or leak the number (include/linux/errno.h). Nothing a handler computes may be one.
+bool is_restart_code(std::int64_t value) { return value <= -512 && value >= -516; }
+
+}  // namespace
+
+Result<std::unique_ptr<NotifyInterceptor>> NotifyInterceptor::create(UniqueFd listener) {
+  seccomp_notif_sizes sizes{};
+  if (::syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) {
+    return fail_errno("seccomp(SECCOMP_GET_NOTIF_SIZES)");
+  }
+  // Linux 6.6: the answer wakes the task on this CPU at once. Older kernels say EINVAL: slower only.
+  (void)::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+  std::unique_ptr<NotifyInterceptor> made(new NotifyInterceptor(std::move(listener)));
+  made->request_.resize(std::max<std::size_t>(sizes.seccomp_notif, sizeof(seccomp_notif)));
+  made->response_.resize(std::max<std::size_t>(sizes.seccomp_notif_resp, sizeof(seccomp_notif_resp)));
+  return made;
+}
+
+const Capabilities& NotifyInterceptor::capabilities() const { return kCapabilities; }
+
+Result<std::optional<Stop>> NotifyInterceptor::next() {
+  std::memset(request_.data(), 0, request_.size());  // the kernel refuses a used buffer
+  if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, request_.data()) != 0) {
+    if (is_gone(errno) || errno == EINTR) return std::nullopt;
+    return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_RECV)");
+  }
+  seccomp_notif request{};
+  std::memcpy(&request, request_.data(), sizeof request);
+  SyscallEvent event;
+  event.tid = static_cast<pid_t>(request.pid);
+  event.audit_arch = request.data.arch;
+  event.number = static_cast<std::uint32_t>(request.data.nr);
+  std::copy(std::begin(request.data.args), std::end(request.data.args), event.arguments.begin());
+  event.instruction_pointer = request.data.instruction_pointer;
+  return Stop(event, request.id);
+}
+
+Result<Outcome> NotifyInterceptor::respond(std::uint64_t id, std::int64_t value, int error,
+                                           bool proceed) {
+  seccomp_notif_resp response{};
+  response.id = id;
+  response.val = value;
+  response.error = -error;
+  response.flags = proceed ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
+  std::memset(response_.data(), 0, response_.size());
+  std::memcpy(response_.data(), &response, sizeof response);
+  if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, response_.data()) != 0) {
+    if (is_gone(errno)) return kGone;
+    return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_SEND)");
+  }
+  if (proceed) return Outcome{.result = 0, .known = false};
+  return Outcome{.result = error != 0 ? -error : value};
+}
+
+Result<Outcome> NotifyInterceptor::install(std::uint64_t id, const InstallFd& effect) {
+  seccomp_notif_addfd request{};
+  request.id = id;
+  request.flags = SECCOMP_ADDFD_FLAG_SEND;
+  request.srcfd = static_cast<__u32>(effect.fd.get());
+  request.newfd_flags = effect.close_on_exec ? O_CLOEXEC : 0;
+  const int number = ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &request);
+  if (number >= 0) return Outcome{.result = number};
+  if (is_gone(errno)) return kGone;
+  // The task's own table is full: its error, not ours.
+  if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) return respond(id, 0, errno, false);
+  return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_ADDFD)");
+}
+
+Result<Outcome> NotifyInterceptor::apply(Stop stop, Effect effect) {
+  const std::uint64_t id = stop.cookie();
+  if (std::holds_alternative<Continue>(effect)) return respond(id, 0, 0, true);
+  if (const auto* value = std::get_if<Return>(&effect)) {
+    if (is_restart_code(value->value)) return respond(id, 0, EIO, false);
+    return respond(id, value->value, 0, false);
+  }
+  if (const auto* failure = std::get_if<FailWith>(&effect)) {
+    return respond(id, 0, is_restart_code(-failure->error) ? EIO : failure->error, false);
+  }
+  if (const auto* descriptor = std::get_if<InstallFd>(&effect)) return install(id, *descriptor);
+  // Kill: the task stays where it is; the supervisor kills the tree.
+  return Outcome{.result = 0, .known = false};
+}
+
+}  // namespace vitrine::intercept

@@ -1,0 +1,250 @@
+#include "supervisor/launcher.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "base/kernel.h"
+#include "tracee/ptrace.h"
+
+namespace vitrine::supervisor {
+namespace {
+
+enum Step : int {
+  kReady,  // not a failure: the filter is in place, `listener` is its number
+  kHandshake,
+  kSession,
+  kSignals,
+  kTerminal,
+  kDirectory,
+  kIdentity,
+  kCapabilities,
+  kNoNewPrivs,
+  kLandlock,
+  kLimits,
+  kFilter,
+  kDescriptors,
+  kExec,
+};
+
+constexpr const char* kStepNames[] = {
+    "ready",        "handshake",     "setsid",       "sigaction", "ioctl(TIOCSCTTY)",
+    "chdir",        "setresuid",     "capset",       "prctl(PR_SET_NO_NEW_PRIVS)",
+    "landlock_restrict_self", "setrlimit", "seccomp(SECCOMP_SET_MODE_FILTER)", "close_range",
+    "execveat"};
+
+struct Message {
+  int step = kReady;
+  int error = 0;
+  int listener = -1;
+};
+
+// Everything the child needs, made before the fork: between fork and exec it only makes system
+// calls and touches no allocator.
+struct ChildImage {
+  const LaunchPlan* plan;
+  std::vector<char*> argv;
+  std::vector<char*> envp;
+  int go;       // read end: one byte when the parent has seized us
+  int reports;  // write end
+};
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> all;
+  all.reserve(strings.size() + 1);
+  for (const std::string& text : strings) all.push_back(const_cast<char*>(text.c_str()));
+  all.push_back(nullptr);
+  return all;
+}
+
+[[noreturn]] void give_up(const ChildImage& image, Step step) {
+  const Message message{step, errno, -1};
+  (void)!::write(image.reports, &message, sizeof message);
+  ::_exit(125);
+}
+
+void check(const ChildImage& image, Step step, bool worked) {
+  if (!worked) give_up(image, step);
+}
+
+bool default_dispositions() {
+  for (int signal = 1; signal < NSIG; ++signal) {
+    // SIGKILL, SIGSTOP and the two that glibc keeps for itself refuse: they cannot be ignored anyway.
+    if (::signal(signal, SIG_DFL) == SIG_ERR && errno != EINVAL) return false;
+  }
+  return true;
+}
+
+// A root without the right to change (a container that dropped it, a namespace with one user) keeps
+// its number but loses every capability below; the supervisor checks that from outside.
+bool drop_identity(uid_t id) {
+  const bool tolerated = ::setgroups(0, nullptr) == 0 || errno == EPERM;
+  if (!tolerated) return false;
+  if (::setresgid(id, id, id) != 0 && errno != EPERM && errno != EINVAL) return false;
+  return ::setresuid(id, id, id) == 0 || errno == EPERM || errno == EINVAL;
+}
+
+bool drop_capabilities() {
+  (void)::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2]{};
+  return ::syscall(SYS_capset, &header, none) == 0;
+}
+
+bool set_limits(const LaunchPlan& plan) {
+  for (const auto& [resource, value] : plan.limits) {
+    if (::setrlimit(static_cast<__rlimit_resource>(resource), &value) != 0) return false;
+  }
+  return true;
+}
+
+long install(const LaunchPlan& plan, unsigned long flags) {
+  sock_fprog program{static_cast<unsigned short>(plan.filter.size()),
+                     const_cast<sock_filter*>(plan.filter.data())};
+  return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+// Returns the listener's number (0 without one), or -1. WAIT_KILLABLE_RECV: once the supervisor has
+// a call in hand only a fatal signal takes the task out of it, so nothing is served twice.
+long install_filter(const LaunchPlan& plan) {
+  if (plan.filter.empty()) return 0;
+  if (!plan.listener) return install(plan, 0);
+  const long listener =
+      install(plan, SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+  if (listener >= 0 || errno != EINVAL) return listener;
+  return install(plan, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+}
+
+// All that is not handed over disappears at exec; in a shared table, the table is left first.
+bool own_descriptors(const LaunchPlan& plan) {
+  const unsigned flags = CLOSE_RANGE_CLOEXEC | (plan.listener ? CLOSE_RANGE_UNSHARE : 0U);
+  if (::syscall(SYS_close_range, 3U, ~0U, flags) != 0) {
+    if (plan.listener) return false;  // without the unshare this would be the supervisor's table
+    const long most = ::sysconf(_SC_OPEN_MAX);
+    for (int fd = 3; fd < most; ++fd) (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
+  for (int number = 0; number < 3; ++number) {
+    if (::dup2(plan.stdio[static_cast<std::size_t>(number)], number) != number) return false;
+  }
+  for (const int fd : plan.pass_fds) {
+    if (fd > 2 && ::fcntl(fd, F_SETFD, 0) != 0) return false;
+  }
+  return true;
+}
+
+[[noreturn]] void become_command(const ChildImage& image) {
+  const LaunchPlan& plan = *image.plan;
+  char byte = 0;
+  check(image, kHandshake, ::read(image.go, &byte, 1) == 1);
+  check(image, kSession, ::setsid() > 0);
+  check(image, kSignals, default_dispositions());
+  check(image, kTerminal, plan.terminal < 0 || ::ioctl(plan.terminal, TIOCSCTTY, 0) == 0);
+  check(image, kDirectory, ::chdir("/") == 0);
+  ::umask(022);
+  check(image, kLimits, set_limits(plan));
+  if (plan.drop_to) check(image, kIdentity, drop_identity(*plan.drop_to));
+  check(image, kCapabilities, drop_capabilities());
+  check(image, kNoNewPrivs, ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  check(image, kLandlock, plan.landlock_ruleset < 0 ||
+                              ::syscall(SYS_landlock_restrict_self, plan.landlock_ruleset, 0) == 0);
+  const long listener = install_filter(plan);
+  check(image, kFilter, listener >= 0);
+  const Message ready{kReady, 0, static_cast<int>(listener)};
+  check(image, kHandshake, ::write(image.reports, &ready, sizeof ready) == sizeof ready);
+  check(image, kDescriptors, own_descriptors(plan));
+  sigset_t none;
+  ::sigemptyset(&none);
+  check(image, kSignals, ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0);
+  ::syscall(SYS_execveat, plan.program, "", image.argv.data(), image.envp.data(), AT_EMPTY_PATH);
+  give_up(image, kExec);
+}
+
+// fork(2), or with `share_descriptors` a fork that keeps one descriptor table (clone(2)).
+pid_t fork_child(bool share_descriptors) {
+  const long flags = SIGCHLD | (share_descriptors ? CLONE_FILES : 0);
+  return static_cast<pid_t>(::syscall(SYS_clone, flags, 0, 0, 0, 0));
+}
+
+Result<Message> receive(int reports) {
+  Message message;
+  const ssize_t got = ::read(reports, &message, sizeof message);
+  if (got != sizeof message) return fail(ECHILD, "the child died before it was ready");
+  return message;
+}
+
+Status make_undumpable() {
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)");
+  return {};
+}
+
+// Ends a child that must not go on. It is our own, so its pid is its own until it is reaped.
+void abandon(pid_t pid) {
+  ::kill(pid, SIGKILL);
+  int status = 0;
+  while (::waitpid(pid, &status, __WALL) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+Result<Launched> launch(const LaunchPlan& plan) {
+  int go[2];
+  int reports[2];
+  if (::pipe2(go, O_CLOEXEC) != 0) return fail_errno("pipe2");
+  UniqueFd go_read(go[0]);
+  const UniqueFd go_write(go[1]);
+  if (::pipe2(reports, O_CLOEXEC) != 0) return fail_errno("pipe2");
+  UniqueFd reports_read(reports[0]);
+  UniqueFd reports_write(reports[1]);
+
+  ChildImage image{&plan, pointers(plan.argv), pointers(plan.environment), go[0], reports[1]};
+  const pid_t pid = fork_child(plan.listener);
+  if (pid < 0) return fail_errno("clone");
+  if (pid == 0) become_command(image);
+
+  // Seized before the supervisor is undumpable: the child's memory is a copy of ours, and a tracer
+  // must be allowed to look at it. With EXITKILL from here on it cannot outlive us.
+  Status ready = tracee::seize(pid);
+  if (ready) ready = make_undumpable();
+  if (ready && ::write(go_write.get(), "", 1) != 1) ready = fail_errno("write");
+  if (!ready) {
+    abandon(pid);
+    return tl::make_unexpected(ready.error());
+  }
+  if (!plan.listener) reports_write.reset();  // so that a dead child reads as end of file
+  Result<Message> message = receive(reports_read.get());
+  if (message && message->step != kReady) {
+    message = fail(message->error, kStepNames[message->step]);
+  }
+  if (!message) {
+    abandon(pid);
+    return tl::make_unexpected(message.error());
+  }
+  Launched launched;
+  launched.pid = pid;
+  if (plan.listener) launched.listener.reset(message->listener);
+  launched.failures = std::move(reports_read);
+  return launched;
+}
+
+std::optional<LaunchFailure> read_failure(int failures) {
+  (void)::fcntl(failures, F_SETFL, O_NONBLOCK);
+  Message message;
+  if (::read(failures, &message, sizeof message) != sizeof message) return std::nullopt;
+  return LaunchFailure{kStepNames[message.step], message.error};
+}
+
+}  // namespace vitrine::supervisor

@@ -1,0 +1,77 @@
+// What a handler sees of the run, and what it answers. Handlers know neither ptrace nor seccomp.
+#pragma once
+
+#include <sched.h>
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "core/call.h"
+#include "core/decision.h"
+#include "core/effect.h"
+#include "core/limits.h"
+#include "tracee/remote_memory.h"
+#include "tracee/task_table.h"
+#include "vfs/filesystem.h"
+
+namespace vitrine::syscalls {
+
+// What the kernel keeps in fs_struct: shared by threads (CLONE_FS), copied by fork. The kernel's own
+// stays at the root of the host; this one is the guest's.
+struct FsContext {
+  vfs::DirectoryRef working_directory;
+  mode_t umask = 022;
+};
+
+// Which CPUs tasks see and may use. The real affinity may be narrower while the supervisor keeps a
+// single-threaded program on its own CPU.
+class AffinityControl {
+ public:
+  virtual ~AffinityControl() = default;
+  virtual cpu_set_t visible(pid_t tid) const = 0;
+  virtual Status choose(pid_t tid, const cpu_set_t& cpus) = 0;
+};
+
+// Budgets as handlers meet them: a refusal is noted, so that the report can name the budget.
+class BudgetControl {
+ public:
+  virtual ~BudgetControl() = default;
+  virtual const Limits& limits() const = 0;
+  virtual std::uint64_t memory_used() = 0;            // bytes, measured now
+  virtual void refused(std::string_view limit) = 0;   // "processes", "threads", "memory", "scratch"
+  virtual Nanoseconds elapsed() const = 0;            // since the command started
+};
+
+struct Context {
+  const DecodedCall& call;
+  tracee::RemoteMemory memory;
+  tracee::TaskTable& tasks;
+  tracee::Task& task;
+  FsContext& fs;
+  vfs::FileSystem& files;
+  AffinityControl& affinity;
+  BudgetControl& budget;
+
+  vfs::Caller caller() const { return {task.tid, task.tgid, fs.umask}; }
+};
+
+// A handler's answer: what is done, and the decision it stands for.
+struct Answer {
+  Effect effect;
+  Decision decision;
+};
+
+using Handler = Answer (*)(Context&);
+
+// The handler of a supervised call; nullptr: it has none (the row's disposition decides).
+Handler find_handler(const arch::SyscallRow& row);
+
+// --- the usual answers
+Answer proceed();                       // decided on registers alone
+Answer serve(std::int64_t value = 0);
+Answer serve_error(int error);          // as the kernel would fail: nothing was forbidden
+Answer deny(int error, std::string rule = "default");
+
+}  // namespace vitrine::syscalls

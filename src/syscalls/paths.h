@@ -1,0 +1,32 @@
+// What the handlers of calls that name files have in common.
+#pragma once
+
+#include "syscalls/context.h"
+
+namespace vitrine::syscalls {
+
+// The folder that argument `index` (a dirfd or AT_FDCWD) stands for. An absolute path does not need
+// it: then the descriptor is not even looked at, as in the kernel.
+Result<vfs::DirectoryRef> base_folder(Context& context, std::size_t index, std::string_view path);
+
+// Argument `index` as a descriptor of the calling task.
+Result<vfs::FileSystem::GuestFd> guest_fd(Context& context, std::size_t index);
+
+// The string of argument `index`. Its error (EFAULT, ENAMETOOLONG) is the call's.
+Result<std::string_view> path_argument(const Context& context, std::size_t index);
+
+// An answer from what the virtual filesystem said: a refusal of what is not shown, or of a write to
+// what is read-only, is a denial; everything else is what a kernel would say too.
+Answer answer(Context& context, const Status& status);
+Answer answer_error(Context& context, const Error& error);
+
+// Writes an output structure; EFAULT becomes the call's error.
+template <typename T>
+Answer answer_with(Context& context, std::uint64_t address, const T& value) {
+  if (Status written = context.memory.write_value(address, value); !written) {
+    return serve_error(written.error().code);
+  }
+  return serve();
+}
+
+}  // namespace vitrine::syscalls

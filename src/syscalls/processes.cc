@@ -1,0 +1,138 @@
+// clone(2), fork(2), execve(2), process groups, prctl(2). All but execve are decided on registers.
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "syscalls/families.h"
+#include "syscalls/paths.h"
+
+namespace vitrine::syscalls {
+namespace {
+
+constexpr std::uint64_t kThreadSet =
+    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+constexpr std::uint64_t kThreadMay = kThreadSet | CLONE_SYSVSEM | CLONE_SETTLS |
+                                     CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |
+                                     CLONE_CHILD_SETTID | CLONE_DETACHED;
+constexpr std::uint64_t kProcessMay = CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |
+                                      CLONE_CHILD_SETTID | CSIGNAL;
+constexpr std::uint64_t kVfork = CLONE_VM | CLONE_VFORK;
+
+enum class Kind { kThread, kProcess, kForbidden };
+
+// Shared memory without a shared thread group is vfork's alone: the parent sleeps until the child
+// has executed. No namespaces, no CLONE_UNTRACED, CLONE_PTRACE, CLONE_PARENT, CLONE_PIDFD.
+Kind kind_of(std::uint64_t flags) {
+  if ((flags & kThreadSet) == kThreadSet) {
+    return (flags & ~(kThreadMay | CSIGNAL)) == 0 ? Kind::kThread : Kind::kForbidden;
+  }
+  const std::uint64_t exit_signal = flags & CSIGNAL;
+  if (exit_signal != SIGCHLD && exit_signal != 0) return Kind::kForbidden;
+  if ((flags & kVfork) == kVfork) flags &= ~kVfork;
+  return (flags & ~kProcessMay) == 0 ? Kind::kProcess : Kind::kForbidden;
+}
+
+Answer admit(Context& context, bool thread) {
+  tracee::TaskTable& tasks = context.tasks;
+  const Limits& limits = context.budget.limits();
+  context.task.clone_pending = false;  // an earlier one that failed in the kernel
+  if (!thread && tasks.process_count() + tasks.pending_processes() >= limits.processes) {
+    context.budget.refused("processes");
+    return deny(EAGAIN, "limit:processes");
+  }
+  if (tasks.thread_count() + tasks.pending_threads() >= limits.threads) {
+    context.budget.refused("threads");
+    return deny(EAGAIN, "limit:threads");
+  }
+  context.task.clone_pending = true;
+  context.task.clone_is_thread = thread;
+  return proceed();
+}
+
+Answer handle_clone(Context& context) {
+  switch (kind_of(context.call.event.arguments[0])) {
+    case Kind::kThread: return admit(context, true);
+    case Kind::kProcess: return admit(context, false);
+    case Kind::kForbidden: break;
+  }
+  return deny(EPERM, "clone-flags");
+}
+
+Answer handle_fork(Context& context) { return admit(context, false); }
+
+Answer refuse_program(Context& context, const Result<vfs::DirectoryRef>& base,
+                      std::size_t path_index) {
+  Result<std::string_view> path = path_argument(context, path_index);
+  if (!path) return serve_error(path.error().code);
+  if (!base) return serve_error(base.error().code);
+  Result<UniqueFd> program = context.files.open_program(context.caller(), *base, *path);
+  if (!program) {
+    const int code = program.error().code;
+    const bool natural = code == ENOTDIR || code == ENAMETOOLONG || code == ELOOP;
+    return natural ? serve_error(code) : deny(EACCES, context.files.deciding_rule());
+  }
+  return deny(EACCES, "execve");
+}
+
+Answer handle_execve(Context& context) {
+  return refuse_program(context, context.fs.working_directory, 0);
+}
+
+Answer handle_execveat(Context& context) {
+  Result<std::string_view> path = path_argument(context, 1);
+  if (!path) return serve_error(path.error().code);
+  if (path->empty()) return deny(EACCES, "execve");
+  return refuse_program(context, base_folder(context, 0, *path), 1);
+}
+
+bool is_own(const Context& context, pid_t pid) {
+  return pid == 0 || context.tasks.find(pid) != nullptr || context.tasks.is_process(pid);
+}
+
+// A question about a process by its id: only the run's own exist.
+Answer own_only(Context& context) {
+  if (is_own(context, context.call.int_argument(0))) return proceed();
+  return deny(ESRCH, "process");
+}
+
+// Groups stay inside the session that the launcher made, whatever numbers are given (setpgid(2)).
+Answer handle_setpgid(Context& context) { return own_only(context); }
+
+Answer handle_prctl(Context& context) {
+  const int option = context.call.int_argument(0);
+  if (option == PR_SET_DUMPABLE && context.call.event.arguments[1] == 1) return serve(0);
+  // Dumpable 0 would hide the program's memory from the supervisor (prctl(2)); the others make
+  // filters, tracers, death signals or a reaper of its own.
+  return deny(EPERM, "prctl");
+}
+
+Answer handle_personality(Context& context) {
+  if (context.call.unsigned_argument(0) == 0) return serve(0);
+  return deny(EPERM, "personality");
+}
+
+}  // namespace
+
+void add_process_handlers(HandlerTable& table) {
+  table.add("clone", handle_clone);
+  table.add("fork", handle_fork);
+  table.add("vfork", handle_fork);
+  table.add("execve", handle_execve);
+  table.add("execveat", handle_execveat);
+  table.add("setpgid", handle_setpgid);
+  table.add("getpgid", own_only);
+  table.add("getsid", own_only);
+  table.add("sched_getparam", own_only);
+  table.add("sched_getscheduler", own_only);
+  table.add("sched_rr_get_interval", own_only);
+  table.add("sched_getattr", own_only);
+  table.add("pidfd_open", own_only);
+  table.add("prctl", handle_prctl);
+  table.add("personality", handle_personality);
+}
+
+}  // namespace vitrine::syscalls

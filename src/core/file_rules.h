@@ -21,6 +21,9 @@ struct ShowRule {
   std::string host;       // absolute; the last component may hold `*` (glob(7)) in profiles
   std::string guest;      // absolute; empty: the same path as on the host
   bool optional = false;  // absent on this host: skipped without an error
+  // The last component of `host` is a glob(7) pattern. Otherwise (paths from the command line) a
+  // `*` in it stands for itself.
+  bool pattern = false;
 };
 // A writable in-memory folder. Its files and folders live as long as the run.
 struct ScratchRule {

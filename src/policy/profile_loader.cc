@@ -152,11 +152,11 @@ ShowRule read_show(const Located& entry, const Located& subject) {
   rule.optional = boolean_or(entry, "optional", false);
   const auto at = entry.find("at");
   if (at) rule.guest = absolute_path(*at);
-  const bool pattern = name_in(rule.host).find('*') != std::string_view::npos;
+  rule.pattern = name_in(rule.host).find('*') != std::string_view::npos;
   if (parent_of(rule.host).find('*') != std::string_view::npos) {
     subject.refuse("\"*\" is understood in the last component only");
   }
-  if (pattern && at) at->refuse("a pattern cannot be shown at another path");
+  if (rule.pattern && at) at->refuse("a pattern cannot be shown at another path");
   return rule;
 }
 

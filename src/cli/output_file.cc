@@ -1,0 +1,54 @@
+#include "cli/output_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace vitrine::cli {
+namespace {
+
+Status check_writable(const std::optional<Destination>& destination) {
+  if (!destination || destination->fd < 0) return {};
+  const std::string spelled = destination->option + " " + std::to_string(destination->fd);
+  const int flags = ::fcntl(destination->fd, F_GETFL);
+  if (flags < 0) return fail_errno(spelled);
+  if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_RDONLY) {
+    return fail_invalid(spelled + ": the descriptor is not open for writing");
+  }
+  return {};
+}
+
+}  // namespace
+
+Status check_descriptors(const RunOptions& options) {
+  for (const int fd : options.pass_fds) {
+    if (::fcntl(fd, F_GETFD) < 0) return fail_errno("--pass-fd " + std::to_string(fd));
+  }
+  if (auto report = check_writable(options.report); !report) return report;
+  return check_writable(options.audit);
+}
+
+Result<UniqueFd> open_destination(const Destination& destination) {
+  if (destination.fd >= 0) {
+    UniqueFd copy(::fcntl(destination.fd, F_DUPFD_CLOEXEC, 3));
+    if (!copy) return fail_errno(destination.option + " " + std::to_string(destination.fd));
+    return copy;
+  }
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+  UniqueFd fd(::open(destination.file.c_str(), kFlags, 0666));
+  if (!fd) return fail_errno(destination.option + " " + destination.file);
+  return fd;
+}
+
+Status write_whole(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(fd, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail_errno("write");
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+}  // namespace vitrine::cli

@@ -1,0 +1,25 @@
+// The files that a run writes on the host: opened before anything of the command runs, so that a
+// path that cannot be written is found in time.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "cli/options.h"
+#include "core/report.h"
+
+namespace vitrine::cli {
+
+// Every descriptor that the options name is open (and writable where it is written to). To be
+// called before anything is opened: a new descriptor could take a number that the user named.
+Status check_descriptors(const RunOptions& options);
+
+// Makes or truncates the file (mode 0666 less the umask, as a shell's redirection does, but a
+// symbolic link is not followed: the folder may be one that others write to), or duplicates the
+// descriptor. Close-on-exec either way.
+Result<UniqueFd> open_destination(const Destination& destination);
+
+Status write_whole(int fd, std::string_view text);
+
+}  // namespace vitrine::cli

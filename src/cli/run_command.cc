@@ -1,0 +1,86 @@
+#include "cli/run_command.h"
+
+#include <cerrno>
+
+#include "audit/report_json.h"
+#include "cli/exit_status.h"
+#include "cli/help.h"
+#include "cli/messages.h"
+#include "cli/output_file.h"
+#include "cli/prepare.h"
+#include "core/report.h"
+
+namespace vitrine::cli {
+namespace {
+
+int fail_with(const Error& error, int status = kExitFailed) {
+  say_error(error.message());
+  return status;
+}
+
+int status_of(const PrepareError& error) {
+  if (!error.command_failed) return kExitFailed;
+  return error.error.code == ENOENT ? kExitNotFound : kExitNotExecutable;
+}
+
+Report report_of(const PrepareError& error, const RunOptions& options) {
+  Report report;
+  report.verdict = Verdict::kSetupError;
+  report.exit_status = status_of(error);
+  report.reason = error.error.message();
+  report.profiles = options.profiles.empty() ? Arguments{kDefaultProfile} : options.profiles;
+  report.command = options.command;
+  return report;
+}
+
+// Everything between the options and the report; `audit` is the opened log, if one is asked for.
+Report prepare_and_run(const RunOptions& options, UniqueFd audit) {
+  auto request = prepare_run(options, current_caller());
+  if (!request) return report_of(request.error(), options);
+  request->audit = audit ? audit::make_json_sink(std::move(audit), options.audit_options)
+                         : audit::make_null_sink();
+  return supervisor::run(std::move(*request));
+}
+
+bool failed_to_run(Verdict verdict) {
+  return verdict == Verdict::kSetupError || verdict == Verdict::kInternalError;
+}
+
+void say_outcome(const Report& report) {
+  if (!report.reason) return;
+  if (failed_to_run(report.verdict)) return say_error(*report.reason);
+  say(std::string(name_of(report.verdict)) + ": " + *report.reason);
+}
+
+Result<UniqueFd> open_if_given(const std::optional<Destination>& destination) {
+  return destination ? open_destination(*destination) : Result<UniqueFd>(UniqueFd());
+}
+
+}  // namespace
+
+int run_run_command(const Arguments& arguments) {
+  const auto options = parse_run_options(arguments);
+  if (!options) return fail_with(options.error());
+  if (options->help) return print_help();
+  if (options->version) return print_version();
+  set_verbosity(options->verbosity);
+
+  if (auto checked = check_descriptors(*options); !checked) return fail_with(checked.error());
+  const auto report_fd = open_if_given(options->report);
+  if (!report_fd) return fail_with(report_fd.error());
+  auto audit_fd = open_if_given(options->audit);
+  if (!audit_fd) return fail_with(audit_fd.error());
+
+  const Report report = prepare_and_run(*options, std::move(*audit_fd));
+  say_outcome(report);
+  if (*report_fd) {
+    const auto written = write_whole(report_fd->get(), audit::report_document(report));
+    if (!written) {
+      return fail_with({written.error().kind, written.error().code,
+                        options->report->option + ": " + written.error().what});
+    }
+  }
+  return report.exit_status;
+}
+
+}  // namespace vitrine::cli

@@ -12,9 +12,8 @@ namespace vitrine::policy {
 namespace {
 
 // The files of the synthetic /etc. Its folder is shared with what else is shown there.
-constexpr std::array<std::string_view, 9> kSyntheticEtc{
-    "/etc/passwd",      "/etc/group",     "/etc/hosts",     "/etc/hostname",  "/etc/nsswitch.conf",
-    "/etc/resolv.conf", "/etc/host.conf", "/etc/localtime", "/etc/machine-id"};
+constexpr std::array<std::string_view, 5> kSyntheticEtc{"/etc/passwd", "/etc/group", "/etc/hosts",
+                                                        "/etc/nsswitch.conf", "/etc/localtime"};
 
 bool matches_pattern(const std::string& pattern, std::string_view path) {
   const std::string_view folder = parent_of(pattern);

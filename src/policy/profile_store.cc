@@ -101,17 +101,20 @@ bool names_a_file(std::string_view name) {
   return name.find('/') != std::string_view::npos || name.ends_with(".json");
 }
 
-Result<Profile> load_profile(const std::string& name) {
-  if (names_a_file(name)) {
-    const auto text = read_whole(name);
-    if (!text) return tl::make_unexpected(text.error());
-    return parse_profile(*text, name_of_file(name), name);
-  }
+Result<std::string> profile_source(const std::string& name) {
+  if (names_a_file(name)) return read_whole(name);
   for (const BuiltinProfile& profile : builtin_profiles()) {
-    if (profile.name == name) return parse_profile(profile.text, name, "builtin:" + name + ".json");
+    if (profile.name == name) return std::string(profile.text);
   }
   return fail_invalid("there is no profile \"" + name + "\"; there are " + known_names() +
                       " (a file's name has a '/' or ends in .json)");
+}
+
+Result<Profile> load_profile(const std::string& name) {
+  const auto text = profile_source(name);
+  if (!text) return tl::make_unexpected(text.error());
+  if (names_a_file(name)) return parse_profile(*text, name_of_file(name), name);
+  return parse_profile(*text, name, "builtin:" + name + ".json");
 }
 
 Result<std::vector<Profile>> load_profiles(const std::vector<std::string>& names) {

@@ -14,6 +14,9 @@ namespace vitrine::policy {
 
 bool names_a_file(std::string_view name);
 
+// The text of a profile, as it is written.
+Result<std::string> profile_source(const std::string& name);
+
 // One profile, without what it extends. A file is read up to kMaxProfileBytes.
 Result<Profile> load_profile(const std::string& name);
 

@@ -175,15 +175,23 @@ std::string readable_arguments(const Json& call) {
   return out + ")";
 }
 
+std::string readable_event(const LogLine& line) {
+  if (line.type == "process") return readable_process(line.json);
+  if (line.type == "signal") return readable_signal(line.json);
+  return readable_limit(line.json);
+}
+
 std::string readable_line(const LogLine& line, bool colours) {
   const Json& json = line.json;
   if (line.type == "syscall") return readable_call(json, colours);
   std::string out;
-  if (line.type == "start") out = readable_start(json);
-  if (line.type == "end") out = readable_end(json);
-  if (line.type == "process") out = who_and_when(json) + readable_process(json);
-  if (line.type == "signal") out = who_and_when(json) + readable_signal(json);
-  if (line.type == "limit") out = who_and_when(json) + readable_limit(json);
+  if (line.type == "start") {
+    out = readable_start(json);
+  } else if (line.type == "end") {
+    out = readable_end(json);
+  } else {
+    out = who_and_when(json) + readable_event(line);
+  }
   if (!colours) return out;
   std::string dimmed(kDim);
   dimmed += out;

@@ -3,6 +3,8 @@
 
 #include <nettle/sha2.h>
 
+#include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -12,7 +14,9 @@ class Sha256 {
  public:
   Sha256();
   void update(std::string_view bytes);
-  // Of everything so far, in lower-case hexadecimal; more may follow.
+  // Of everything so far; more may follow.
+  std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest() const;
+  // In lower-case hexadecimal.
   std::string hex() const;
 
  private:

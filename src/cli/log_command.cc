@@ -1,12 +1,15 @@
 #include "cli/log_command.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
 #include "audit/log_filter.h"
+#include "audit/log_html.h"
 #include "audit/log_show.h"
 #include "audit/log_summary.h"
 #include "audit/log_verify.h"
@@ -23,7 +26,7 @@ constexpr const char* kUsage =
     "usage: vitrine log show LOG [--denied] [--syscall NAME]... [--path GLOB] [--pid N]\n"
     "                            [--decision allow|serve|deny|kill] [--since DUR] [--until DUR]\n"
     "       vitrine log summary LOG [--json]\n"
-    "       vitrine log html LOG -o FILE\n"
+    "       vitrine log html LOG -o FILE        (- for standard output)\n"
     "       vitrine log replay LOG --profile PROFILE\n"
     "       vitrine log verify LOG\n"
     "LOG may be - for standard input. See vitrine-audit(5).\n";
@@ -127,6 +130,45 @@ int summary(const LogArguments& arguments) {
   return finish(output, status);
 }
 
+// The whole file or nothing: a page that is half written must not look like one.
+Status write_page(const std::string& name, std::string_view content) {
+  const std::string temporary = name + ".part";
+  const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!fd) return fail_errno(temporary);
+  while (!content.empty()) {
+    const ssize_t done = ::write(fd.get(), content.data(), content.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) {
+      auto error = fail_errno(temporary);
+      ::unlink(temporary.c_str());
+      return error;
+    }
+    content.remove_prefix(static_cast<std::size_t>(done));
+  }
+  if (::rename(temporary.c_str(), name.c_str()) != 0) return fail_errno(name);
+  return {};
+}
+
+int html(const LogArguments& arguments) {
+  const std::optional<std::string> file = arguments.last("-o");
+  if (!file) return log_failure("html needs -o FILE");
+  audit::HtmlPage html;
+  const std::string& log = arguments.operands[0];
+  const int status = for_each_line(log, [&](const audit::LogLine& line) {
+    html.add(line);
+    return true;
+  });
+  if (status == kCommandFailed) return status;
+  const std::string page = html.render("Audit log " + log);
+  if (*file == "-") {
+    StandardOutput output;
+    output.append(page);
+    return finish(output, status);
+  }
+  const Status written = write_page(*file, page);
+  return written ? status : log_failure(written.error().message());
+}
+
 struct LogCommand {
   std::string_view name;
   std::vector<LogOption> options;
@@ -145,6 +187,7 @@ const std::vector<LogCommand>& commands() {
         {"--until", true}},
        show},
       {"summary", {{"--json"}}, summary},
+      {"html", {{"-o", true}}, html},
       {"verify", {}, verify},
   };
   return all;

@@ -1,0 +1,318 @@
+#include "audit/log_html.h"
+
+#include <nettle/base64.h>
+
+#include <array>
+
+#include "audit/escape.h"
+#include "audit/json_text.h"
+#include "audit/log_filter.h"
+#include "audit/log_show.h"
+#include "audit/sha256.h"
+
+namespace vitrine::audit {
+namespace {
+
+constexpr std::size_t kMaxFilesInPage = 20000;
+constexpr std::size_t kMaxDenialsInPage = 2000;
+constexpr std::size_t kMaxTextBytes = 96 << 20;
+
+// Text for HTML between tags or in quoted attributes.
+std::string html_text(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+// JSON that no HTML parser can take for markup: these characters occur in strings only.
+void append_script_safe(std::string& out, std::string_view json) {
+  for (const char c : json) {
+    switch (c) {
+      case '<':
+        out += "\\u003c";
+        break;
+      case '>':
+        out += "\\u003e";
+        break;
+      case '&':
+        out += "\\u0026";
+        break;
+      default:
+        out += c;
+    }
+  }
+}
+
+// A JSON string of text that is printable already.
+void append_text(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  out += '"';
+}
+
+// Every string in `value`, made printable: the first and last line of a log are shown as they are.
+Json printable_value(const Json& value) {
+  if (value.is_string()) return printable(value.get_ref<const std::string&>());
+  if (!value.is_structured()) return value;
+  Json copy = value.is_array() ? Json::array() : Json::object();
+  for (const auto& [key, item] : value.items()) {
+    if (value.is_array()) {
+      copy.push_back(printable_value(item));
+    } else {
+      copy[printable(key)] = printable_value(item);
+    }
+  }
+  return copy;
+}
+
+std::string digest_source(std::string_view content) {
+  Sha256 sha;
+  sha.update(content);
+  const auto digest = sha.digest();
+  std::array<char, BASE64_ENCODE_RAW_LENGTH(SHA256_DIGEST_SIZE)> text{};
+  ::nettle_base64_encode_raw(text.data(), digest.size(), digest.data());
+  return "'sha256-" + std::string(text.data(), text.size()) + "'";
+}
+
+std::string head(std::string_view title) {
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src ";
+  out += digest_source(html_style());
+  out += "; script-src ";
+  out += digest_source(html_script());
+  out += "; base-uri 'none'; form-action 'none'\">\n";
+  out += "<meta name=\"referrer\" content=\"no-referrer\">\n";
+  out += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>";
+  out += html_text(printable(title));
+  out += "</title>\n<style>";
+  out += html_style();
+  out += "</style>\n</head>\n";
+  return out;
+}
+
+void append_files(std::string& out, const LogSummary& summary) {
+  std::size_t listed = 0;
+  for (const auto& [path, file] : summary.files()) {
+    if (++listed > kMaxFilesInPage) break;
+    out += listed > 1 ? ",[" : "[";
+    append_text(out, path);
+    for (const std::uint64_t count :
+         {file.looked, file.read, file.written, file.run, file.absent, file.refused}) {
+      out += ',';
+      append_number(out, count);
+    }
+    out += ']';
+  }
+}
+
+void append_denials(std::string& out, const LogSummary& summary) {
+  std::size_t listed = 0;
+  for (const auto& [key, totals] : summary.denials()) {
+    if (++listed > kMaxDenialsInPage) break;
+    out += listed > 1 ? ",[" : "[";
+    append_number(out, totals.count);
+    out += ',';
+    append_number(out, totals.first_us);
+    for (const std::string& text :
+         {key.syscall, key.target, key.error, key.rule, totals.where, profile_line(key)}) {
+      out += ',';
+      append_text(out, text);
+    }
+    out += ']';
+  }
+}
+
+void append_calls(std::string& out, const LogSummary& summary) {
+  const char* separator = "[";
+  for (const auto& [name, totals] : summary.calls()) {
+    out += separator;
+    append_text(out, name);
+    for (const std::uint64_t count : {static_cast<std::uint64_t>(family_of(name)), totals.calls,
+                                      totals.errors, totals.denied, totals.took_ns}) {
+      out += ',';
+      append_number(out, count);
+    }
+    out += ']';
+    separator = ",[";
+  }
+}
+
+void append_processes(std::string& out, const LogSummary& summary) {
+  const char* separator = "[";
+  for (const auto& [pid, process] : summary.processes()) {
+    out += separator;
+    append_number(out, pid);
+    out += ',';
+    append_number(out, process.threads);
+    out += ',';
+    append_text(out, process.program);
+    out += ',';
+    append_text(out, process.end);
+    out += ']';
+    separator = ",[";
+  }
+}
+
+std::string result_text(const Json& call) {
+  const std::string error = printable(text_field(call, "errno"));
+  if (!error.empty()) return error;
+  const Json* result = find_field(call, "result");
+  return result != nullptr && result->is_number_integer() ? result->dump() : "";
+}
+
+}  // namespace
+
+std::string profile_line(const DenialKey& denial) {
+  const std::optional<Unescaped> path = unescape(denial.target);
+  // A profile is JSON: it can only name what is plain text, and "*" would be a pattern.
+  const bool plain = path && path->left_out == 0 && path->bytes.starts_with('/') &&
+                     escape(path->bytes).find("\\x") == std::string::npos &&
+                     path->bytes.find('*') == std::string::npos;
+  if (!plain || !(denial.rule == "default" || denial.error == "EROFS")) return "";
+  if (denial.error != "EROFS") {
+    return denial.error == "EPERM" ? "" : "{\"show\": " + Json(path->bytes).dump() + "}";
+  }
+  const std::size_t slash = path->bytes.rfind('/');
+  const std::string folder = path->bytes.substr(0, slash == 0 ? 1 : slash);
+  return "{\"scratch\": " + Json(folder).dump() + ", \"size\": \"16M\"}";
+}
+
+void HtmlPage::add(const LogLine& line) {
+  summary_.add(line);
+  if (line.type == "start" || line.type == "end") return;
+  if (line.type == "syscall") {
+    const std::uint64_t tid = count_field(line.json, "tid", count_field(line.json, "pid"));
+    timeline_.add(tid, count_field(line.json, "t_us"), family_of(text_field(line.json, "syscall")),
+                  is_refused(text_field(line.json, "decision")));
+  }
+  if (row_count_ < kMaxRows && texts_.size() < kMaxTextBytes) {
+    add_row(line);
+  } else {
+    ++rows_left_out_;
+  }
+}
+
+// [seq, t_us, pid, tid, name, arguments, decision, rule, result, where]: texts by their index.
+void HtmlPage::add_row(const LogLine& line) {
+  const Json& json = line.json;
+  const bool call = line.type == "syscall";
+  const std::uint64_t pid = count_field(json, "pid");
+  const std::uint64_t tid = count_field(json, "tid", pid);
+  rows_ += row_count_++ > 0 ? ",\n[" : "[";
+  append_number(rows_, count_field(json, "seq"));
+  for (const std::uint64_t number : {count_field(json, "t_us"), pid, tid}) {
+    rows_ += ',';
+    append_number(rows_, number);
+  }
+  const std::array<std::string, 6> texts = {
+      call ? printable(text_field(json, "syscall")) : line.type,
+      call ? readable_arguments(json) : readable_event(line),
+      call ? printable(text_field(json, "decision")) : "",
+      printable(text_field(json, "rule")),
+      call ? result_text(json) : "",
+      printable(text_field(json, "where"))};
+  for (const std::string& text : texts) {
+    rows_ += ',';
+    append_number(rows_, text_index(text));
+  }
+  rows_ += ']';
+}
+
+std::uint32_t HtmlPage::text_index(const std::string& text) {
+  const auto [found, added] = index_.try_emplace(text, static_cast<std::uint32_t>(index_.size()));
+  if (added) {
+    if (!texts_.empty()) texts_ += ",\n";
+    append_text(texts_, text);
+  }
+  return found->second;
+}
+
+// Per lane: its task and, for buckets with calls, [bucket, denied, calls by family...].
+void HtmlPage::append_timeline(std::string& out) const {
+  out += "{\"bucket_us\":";
+  append_number(out, timeline_.bucket_us());
+  out += ",\"lanes\":[";
+  const char* lane_separator = "[";
+  for (const Timeline::Lane& lane : timeline_.lanes()) {
+    out += lane_separator;
+    append_number(out, lane.tid);
+    for (std::size_t i = 0; i < Timeline::kBuckets; ++i) {
+      const Timeline::Bucket& bucket = lane.buckets[i];
+      if (bucket.calls == decltype(bucket.calls){}) continue;
+      out += ",[";
+      append_number(out, i);
+      out += ',';
+      append_number(out, bucket.denied);
+      for (const std::uint32_t calls : bucket.calls) {
+        out += ',';
+        append_number(out, calls);
+      }
+      out += ']';
+    }
+    out += ']';
+    lane_separator = ",[";
+  }
+  out += "]}";
+}
+
+void HtmlPage::append_data(std::string& out) const {
+  out += "{\"start\":" + printable_value(summary_.start()).dump();
+  out += ",\"end\":" + printable_value(summary_.end()).dump();
+  out += ",\"events\":" + std::to_string(summary_.events());
+  out += ",\"last_us\":" + std::to_string(summary_.last_us());
+  out += ",\"rows_left_out\":" + std::to_string(rows_left_out_);
+  out += ",\"file_count\":" + std::to_string(summary_.files().size());
+  out += ",\"denial_count\":" + std::to_string(summary_.denials().size());
+  out += ",\"families\":[";
+  for (std::size_t i = 0; i < kFamilies; ++i) {
+    out += i > 0 ? "," : "";
+    append_text(out, kFamilyNames[i]);
+  }
+  out += "],\"calls\":[";
+  append_calls(out, summary_);
+  out += "],\"processes\":[";
+  append_processes(out, summary_);
+  out += "],\"denials\":[";
+  append_denials(out, summary_);
+  out += "],\"files\":[";
+  append_files(out, summary_);
+  out += "],\"timeline\":";
+  append_timeline(out);
+  out += ",\"texts\":[" + texts_ + "],\"rows\":[" + rows_ + "]}";
+}
+
+std::string HtmlPage::render(std::string_view title) const {
+  std::string out = head(title);
+  out += "<body>\n<noscript>This page shows an audit log with a script of its own.</noscript>\n";
+  out += "<main id=\"page\"></main>\n<script type=\"application/json\" id=\"data\">";
+  std::string data;
+  append_data(data);
+  append_script_safe(out, data);
+  out += "</script>\n<script>";
+  out += html_script();
+  out += "</script>\n</body>\n</html>\n";
+  return out;
+}
+
+}  // namespace vitrine::audit

@@ -1,9 +1,10 @@
 // FileSystem: the guest's tree. Resolution of names, and everything that can be done by name.
 //
 // A lookup never leaves the tree: every component, `.`, `..` and every link's target are walked in
-// the guest's own tree; under a host mount by openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
-// (or component by component with O_NOFOLLOW where openat2 is absent). The host is only ever read.
-// Nothing here blocks: O_NONBLOCK on every open, regular files and folders only.
+// the guest's own tree; under a host mount by openat2(2) with RESOLVE_BENEATH |
+// RESOLVE_NO_MAGICLINKS (or component by component with O_NOFOLLOW where openat2 is absent). The
+// host is only ever read. Nothing here blocks: O_NONBLOCK on every open, regular files and folders
+// only.
 //
 // Errors are guest-visible errnos (Error::code): ENOENT for what is not shown, EROFS for a write to
 // what is read-only, ENOSPC for the scratch quota, ...
@@ -14,12 +15,12 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <cstddef>
-#include <span>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,8 @@ struct statx;
 
 namespace vitrine::vfs {
 
-class Directory;  // a folder of the guest's tree, as a start of lookups (cwd, dirfd); immutable handle
+class Directory;  // a folder of the guest's tree, as a start of lookups (cwd, dirfd); immutable
+                  // handle
 using DirectoryRef = std::shared_ptr<const Directory>;
 
 // What the synthetic /proc needs to know of the run. Implemented by the supervisor. Process ids are
@@ -40,8 +42,8 @@ using DirectoryRef = std::shared_ptr<const Directory>;
 class ProcessView {
  public:
   virtual ~ProcessView() = default;
-  virtual std::vector<pid_t> processes() const = 0;            // live tgids of the tree
-  virtual std::vector<pid_t> threads(pid_t tgid) const = 0;    // live tids
+  virtual std::vector<pid_t> processes() const = 0;              // live tgids of the tree
+  virtual std::vector<pid_t> threads(pid_t tgid) const = 0;      // live tids
   virtual std::optional<pid_t> process_of(pid_t tid) const = 0;  // tgid, if tid is of the tree
   virtual std::string working_directory(pid_t tgid) const = 0;   // guest path
   virtual std::string executable(pid_t tgid) const = 0;          // guest path
@@ -66,6 +68,9 @@ struct Options {
   Identity identity;
   std::string host_name = "vitrine";
   std::uint64_t inode_seed = 0;
+  bool use_openat2 = true;           // false: as on kernels before 5.6
+  std::size_t max_memory_files = 0;  // descriptors held for scratch files; 0: from RLIMIT_NOFILE
+  std::size_t max_open_entries = 0;  // open folders and synthetic files; 0: likewise
 };
 
 // A descriptor ready to be given to the guest.
@@ -83,7 +88,8 @@ class FileSystem {
   static Result<std::unique_ptr<FileSystem>> build(const FileRules& rules, const Options& options);
   virtual ~FileSystem() = default;
 
-  virtual void attach(const ProcessView* processes) = 0;  // not owned; before the first lookup in /proc
+  virtual void attach(
+      const ProcessView* processes) = 0;  // not owned; before the first lookup in /proc
 
   // The rule that made the last failing or succeeding lookup decide as it did ("default" if nothing
   // shows the path); for the audit record of the call being served.
@@ -95,7 +101,8 @@ class FileSystem {
   virtual DirectoryRef root() const = 0;
   virtual Result<DirectoryRef> open_directory(const Caller&, const DirectoryRef& base,
                                               std::string_view path) = 0;
-  virtual std::string path_of(const DirectoryRef&) const = 0;  // "/a/b", or "(deleted)" suffix rules as getcwd's
+  virtual std::string path_of(
+      const DirectoryRef&) const = 0;  // "/a/b", or "(deleted)" suffix rules as getcwd's
 
   // --- by name. `base` is ignored for absolute paths. `path` holds no NUL; "" gives ENOENT.
   virtual Result<Opened> open(const Caller&, const DirectoryRef& base, std::string_view path,
@@ -144,13 +151,15 @@ class FileSystem {
     int proc_fd_dir;  // an open "/proc/TID/fd"
     int number;
   };
-  // EBADF where the number is not open. EINVAL-like refusals as the kernel's fstat(2), fchmod(2), ...
+  // EBADF where the number is not open. EINVAL-like refusals as the kernel's fstat(2), fchmod(2),
+  // ...
   virtual Status stat_descriptor(const Caller&, GuestFd, struct statx& out) = 0;
   // ENOTDIR for what is not one of our folders; EBADF where closed.
   virtual Result<DirectoryRef> directory_of(const Caller&, GuestFd) = 0;
   // Fills `buffer` with struct linux_dirent64 records; returns the number of bytes, 0 at the end.
   // The position is the open file description's own (lseek(2) by the guest moves it).
-  virtual Result<std::size_t> read_directory(const Caller&, GuestFd, std::span<std::byte> buffer) = 0;
+  virtual Result<std::size_t> read_directory(const Caller&, GuestFd,
+                                             std::span<std::byte> buffer) = 0;
   virtual Status change_mode_descriptor(const Caller&, GuestFd, mode_t) = 0;
   virtual Status set_times_descriptor(const Caller&, GuestFd, const struct timespec times[2]) = 0;
   virtual Status truncate_descriptor(const Caller&, GuestFd, off_t length) = 0;
@@ -162,12 +171,13 @@ class FileSystem {
   virtual Result<std::string> path_of_descriptor(const Caller&, GuestFd) = 0;
 
   // --- scratch accounting
-  virtual std::uint64_t scratch_used() = 0;          // bytes held by all scratch files now (measured)
+  virtual std::uint64_t scratch_used() = 0;  // bytes held by all scratch files now (measured)
   virtual std::uint64_t scratch_peak() const = 0;
-  virtual std::uint64_t scratch_quota() const = 0;   // sum over scratch folders
-  // The largest size a scratch file may reach now: RLIMIT_FSIZE for the guest. 0 when the quota is full.
+  virtual std::uint64_t scratch_quota() const = 0;  // sum over scratch folders
+  // The largest size a scratch file may reach now: RLIMIT_FSIZE for the guest. 0 when the quota is
+  // full.
   virtual std::uint64_t file_size_limit() = 0;
-  virtual bool scratch_refused() const = 0;          // ENOSPC was ever returned
+  virtual bool scratch_refused() const = 0;  // ENOSPC was ever returned
 
   // --- after the run (`--collect GUEST:HOST`): copies a scratch file or tree to the host. Never
   // follows a link on either side, regular files and folders only, each file written to a

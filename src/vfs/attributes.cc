@@ -1,0 +1,70 @@
+#include "vfs/attributes.h"
+
+#include <fcntl.h>
+#include <time.h>
+
+namespace vitrine::vfs {
+
+statx_timestamp to_statx(const timespec& time) {
+  statx_timestamp result{};
+  result.tv_sec = time.tv_sec;
+  result.tv_nsec = static_cast<std::uint32_t>(time.tv_nsec);
+  return result;
+}
+
+timespec to_timespec(const statx_timestamp& time) {
+  return {.tv_sec = static_cast<time_t>(time.tv_sec), .tv_nsec = static_cast<long>(time.tv_nsec)};
+}
+
+timespec now() {
+  timespec result{};
+  // The clock that the kernel stamps inodes with.
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &result);
+  return result;
+}
+
+Result<Attributes> attributes_of(int fd) {
+  Attributes result{};
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, kAttributeMask, &result) != 0)
+    return fail_errno("statx");
+  return result;
+}
+
+Result<Attributes> attributes_at(int dirfd, const char* name, bool follow) {
+  Attributes result{};
+  const int flags = AT_NO_AUTOMOUNT | (follow ? 0 : AT_SYMLINK_NOFOLLOW);
+  if (::statx(dirfd, name, flags, kAttributeMask, &result) != 0) return fail_errno("statx");
+  return result;
+}
+
+Attributes synthetic_attributes(mode_t mode, std::uint64_t inode, std::uint64_t size,
+                                const Identity& identity, const timespec& time) {
+  Attributes result{};
+  result.stx_mask = kAttributeMask;
+  result.stx_blksize = 4096;
+  result.stx_nlink = S_ISDIR(mode) ? 2 : 1;
+  result.stx_uid = identity.uid;
+  result.stx_gid = identity.gid;
+  result.stx_mode = static_cast<std::uint16_t>(mode);
+  result.stx_ino = inode;
+  result.stx_size = size;
+  result.stx_blocks = (size + 511) / 512;
+  result.stx_atime = result.stx_btime = result.stx_ctime = result.stx_mtime = to_statx(time);
+  result.stx_dev_major = kSyntheticDevice.major;
+  result.stx_dev_minor = kSyntheticDevice.minor;
+  return result;
+}
+
+void hide_owner(Attributes& attributes, const Identity& identity) {
+  if (attributes.stx_uid != 0) attributes.stx_uid = identity.uid;
+  if (attributes.stx_gid != 0) attributes.stx_gid = identity.gid;
+}
+
+std::uint64_t inode_for(std::string_view path, std::uint64_t seed) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL ^ seed;  // FNV-1a
+  for (const char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  hash ^= hash >> 29;
+  return (hash & 0x7fffffffffffULL) | 0x400000000000ULL;  // never 0, never small
+}
+
+}  // namespace vitrine::vfs

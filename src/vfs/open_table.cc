@@ -1,0 +1,134 @@
+#include "vfs/open_table.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <unordered_set>
+#include <utility>
+
+#include "vfs/memory_file.h"
+
+namespace vitrine::vfs {
+namespace {
+
+// close(2) is native, so the table learns of it by looking at what is still open; a descriptor that
+// was granted last may not have reached the guest's table yet.
+constexpr std::uint64_t kYoungest = 64;
+constexpr std::size_t kMaxListedEntries = 1U << 20;
+
+// Adds the inodes of all memory files that `process` has open. False if it cannot be known.
+bool add_open_inodes(pid_t process, DeviceNumber device, std::unordered_set<std::uint64_t>& out) {
+  const std::string path = "/proc/" + std::to_string(process) + "/fd";
+  const UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return errno == ENOENT || errno == ESRCH;
+  const auto entries = list_host_folder(folder.get());
+  if (!entries) return false;
+  for (const ListEntry& entry : *entries) {
+    const auto seen = attributes_at(folder.get(), entry.name.c_str(), true);
+    if (seen && device_of(*seen) == device) out.insert(seen->stx_ino);
+  }
+  return true;
+}
+
+}  // namespace
+
+Status OpenTable::make_room() {
+  if (entries_.size() >= std::min(sweep_at_, max_entries_)) {
+    sweep();
+    sweep_at_ = std::max<std::size_t>(64, 2 * entries_.size());
+  }
+  if (entries_.size() >= max_entries_) return fail(ENFILE, "open");
+  return {};
+}
+
+void OpenTable::sweep() {
+  if (processes_ == nullptr) return;
+  std::unordered_set<std::uint64_t> open;
+  for (const pid_t process : processes_->processes())
+    if (!add_open_inodes(process, device_, open)) return;
+  std::erase_if(entries_, [&](const auto& each) {
+    const bool young = each.second.serial + kYoungest >= next_serial_;
+    if (young || open.contains(each.first)) return false;
+    listed_entries_ -= each.second.listing.size();
+    return true;
+  });
+}
+
+Result<OpenTable::Entry*> OpenTable::insert(int fd, DirectoryRef place, std::string path) {
+  const auto seen = attributes_of(fd);
+  if (!seen) return tl::make_unexpected(seen.error());
+  note_device(*seen);
+  Entry& entry = entries_[seen->stx_ino];
+  entry = {};
+  entry.place = std::move(place);
+  entry.path = std::move(path);
+  entry.serial = next_serial_++;
+  return &entry;
+}
+
+Result<UniqueFd> OpenTable::grant_folder(DirectoryRef folder, std::string path, bool path_only) {
+  if (path_only) {
+    auto fd = grant_path(std::move(folder), std::move(path));
+    if (fd) find(*attributes_of(fd->get()))->folder = true;
+    return fd;
+  }
+  if (auto status = make_room(); !status) return tl::make_unexpected(status.error());
+  auto held = create_sealed_file({});
+  if (!held) return held;
+  UniqueFd granted(::fcntl(held->get(), F_DUPFD_CLOEXEC, 3));
+  if (!granted) return fail_errno("F_DUPFD");
+  auto entry = insert(held->get(), std::move(folder), std::move(path));
+  if (!entry) return tl::make_unexpected(entry.error());
+  (*entry)->folder = true;
+  (*entry)->held = std::move(*held);
+  return granted;
+}
+
+Result<UniqueFd> OpenTable::grant_path(DirectoryRef place, std::string path) {
+  if (auto status = make_room(); !status) return tl::make_unexpected(status.error());
+  auto held = create_sealed_file({});
+  if (!held) return held;
+  auto granted = reopen(held->get(), O_PATH);
+  if (!granted) return granted;
+  auto entry = insert(held->get(), std::move(place), std::move(path));
+  if (!entry) return tl::make_unexpected(entry.error());
+  (*entry)->held = std::move(*held);
+  return granted;
+}
+
+Result<UniqueFd> OpenTable::grant_snapshot(std::string_view content, DirectoryRef place,
+                                           const Attributes& attributes, std::string path) {
+  if (auto status = make_room(); !status) return tl::make_unexpected(status.error());
+  auto granted = create_sealed_file(content);
+  if (!granted) return granted;
+  auto entry = insert(granted->get(), std::move(place), std::move(path));
+  if (!entry) return tl::make_unexpected(entry.error());
+  (*entry)->attributes = attributes;
+  return granted;
+}
+
+OpenTable::Entry* OpenTable::find(const Attributes& seen) {
+  if (!is_memory_file(seen)) return nullptr;
+  const auto found = entries_.find(seen.stx_ino);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+void OpenTable::keep_listing(Entry& entry, std::vector<ListEntry> listing) {
+  listed_entries_ -= entry.listing.size();
+  entry.listing.clear();
+  if (listed_entries_ + listing.size() > kMaxListedEntries) {
+    for (auto& [inode, other] : entries_) {
+      other.listing = {};
+      other.listed = false;
+    }
+    listed_entries_ = 0;
+  }
+  listed_entries_ += listing.size();
+  entry.listing = std::move(listing);
+  entry.listed = true;
+}
+
+}  // namespace vitrine::vfs

@@ -1,0 +1,68 @@
+// OpenTable: what the descriptors that stand for something else stand for.
+//
+// A folder, and a file opened O_PATH that no host file backs, is granted as a placeholder: a fresh,
+// empty, sealed memory file. A synthetic file is granted as a sealed snapshot. The guest's
+// descriptor is recognised by the inode of that memory file, never by its number.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "vfs/filesystem.h"
+#include "vfs/listing.h"
+#include "vfs/place.h"
+
+namespace vitrine::vfs {
+
+class OpenTable {
+ public:
+  struct Entry {
+    UniqueFd held;  // of a folder: the guest's very description, so that its position is shared
+    DirectoryRef place;  // what it stands for (a folder, or any node opened O_PATH)
+    bool folder = false;
+    Attributes attributes{};  // of a synthetic file, as the path shows them
+    std::string path;         // guest path when it was opened
+    std::vector<ListEntry> listing;
+    bool listed = false;
+    std::uint64_t serial = 0;
+  };
+
+  explicit OpenTable(std::size_t max_entries) : max_entries_(max_entries) {}
+
+  void attach(const ProcessView* processes) { processes_ = processes; }
+
+  Result<UniqueFd> grant_folder(DirectoryRef folder, std::string path, bool path_only);
+  Result<UniqueFd> grant_path(DirectoryRef place, std::string path);
+  Result<UniqueFd> grant_snapshot(std::string_view content, DirectoryRef place,
+                                  const Attributes& attributes, std::string path);
+  // `seen`: what the kernel says of the descriptor. Null for what is not in the table.
+  Entry* find(const Attributes& seen);
+  // Whether `device` is where memory files live.
+  bool is_memory_file(const Attributes& seen) const { return known_ && device_of(seen) == device_; }
+  void note_device(const Attributes& memory_file) {
+    device_ = device_of(memory_file);
+    known_ = true;
+  }
+  // Keeps what all listings hold together within bounds.
+  void keep_listing(Entry& entry, std::vector<ListEntry> listing);
+
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  Status make_room();
+  void sweep();
+  Result<Entry*> insert(int fd, DirectoryRef place, std::string path);
+
+  std::size_t max_entries_;
+  std::size_t sweep_at_ = 64;
+  std::uint64_t next_serial_ = 0;
+  bool known_ = false;
+  DeviceNumber device_;
+  std::size_t listed_entries_ = 0;
+  const ProcessView* processes_ = nullptr;
+  std::unordered_map<std::uint64_t, Entry> entries_;  // by inode
+};
+
+}  // namespace vitrine::vfs

@@ -1,0 +1,299 @@
+// Builds the tree of a run from its rules.
+#include <dirent.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "vfs/memory_file.h"
+#include "vfs/path.h"
+#include "vfs/tree_filesystem.h"
+
+namespace vitrine::vfs {
+namespace {
+
+// The root of a host's symbolic link, or nullopt for what is none.
+std::optional<std::string> host_link_target(const std::string& path) {
+  char target[PATH_MAX];
+  const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
+  if (length < 0) return std::nullopt;
+  return std::string(target, static_cast<std::size_t>(length));
+}
+
+std::vector<std::string> names_matching(const std::string& folder, const std::string& pattern) {
+  std::vector<std::string> names;
+  const UniqueFd fd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return names;
+  const auto entries = list_host_folder(fd.get());
+  if (!entries) return names;
+  for (const ListEntry& entry : *entries)
+    if (::fnmatch(pattern.c_str(), entry.name.c_str(), FNM_PERIOD) == 0)
+      names.push_back(entry.name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// The paths of the host that `pattern` stands for: itself, unless it holds `*`.
+std::vector<std::string> expand(const std::string& pattern) {
+  std::vector<std::string> paths{"/"};
+  for (PathReader reader(pattern); const auto name = reader.next();) {
+    std::vector<std::string> longer;
+    for (const std::string& path : paths) {
+      if (name->find('*') == std::string_view::npos) {
+        longer.push_back(join(path, *name));
+      } else {
+        for (const auto& match : names_matching(path, std::string(*name)))
+          longer.push_back(join(path, match));
+      }
+    }
+    paths = std::move(longer);
+  }
+  return paths;
+}
+
+bool exists(const std::string& path) {
+  struct stat ignored {};
+  return ::lstat(path.c_str(), &ignored) == 0;
+}
+
+}  // namespace
+
+class TreeBuilder {
+ public:
+  TreeBuilder(TreeFileSystem& fs, const FileRule& rule) : fs_(fs), rule_(rule) {}
+
+  Status apply() {
+    return std::visit([this](const auto& what) { return add(what); }, rule_.what);
+  }
+
+ private:
+  Status add(const ShowRule& show);
+  Status add(const ScratchRule& scratch);
+  Status add(const InlineRule& file);
+  Status add(const LinkRule& link);
+  Status add(const HideRule& hide);
+  Status add(const FolderRule& folder);
+  Status add(const SyntheticRule& synthetic);
+
+  Status show_with_links(const std::string& host, bool required);
+  Status show_at(const std::string& host, const std::string& guest, bool required);
+  Status show_link(const std::string& guest, const std::string& target);
+  Result<std::string> place_for(const std::string& guest);
+  void make_passages(std::string_view path, bool create);
+  Result<MountNode*> cover(const std::string& guest, MountNode::Kind kind);
+  Status wrong(const std::string& path, const std::string& reason) const {
+    return fail_invalid(rule_.origin.rule + ": " + path + ": " + reason);
+  }
+
+  TreeFileSystem& fs_;
+  const FileRule& rule_;
+  const Caller nobody_{};
+};
+
+// The canonical guest path of `guest`: links that earlier rules show are followed, except for the
+// last component, which the rule covers.
+Result<std::string> TreeBuilder::place_for(const std::string& guest) {
+  if (!guest.starts_with('/'))
+    return fail_invalid(rule_.origin.rule + ": " + guest + ": not an absolute path");
+  if (guest.size() > kMaxPath || guest.find('\0') != std::string::npos)
+    return fail_invalid(rule_.origin.rule + ": not a valid path");
+  std::vector<std::string_view> names;
+  for (PathReader reader(guest); const auto name = reader.next();) {
+    if (*name == "..") return fail_invalid(rule_.origin.rule + ": " + guest + ": holds \"..\"");
+    if (*name != ".") names.push_back(*name);
+  }
+  std::string path = "/";
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    path = join(path, names[i]);
+    if (i + 1 == names.size()) break;
+    const auto place =
+        fs_.resolver_.resolve(nobody_, fs_.resolver_.root(), path, FinalLink::kFollow);
+    if (place) path = Resolver::path_of(*place);
+  }
+  return path;
+}
+
+// Scratch folders on the way to a mount point exist in the scratch itself.
+void TreeBuilder::make_passages(std::string_view path, bool create) {
+  Place here = fs_.resolver_.root();
+  std::string prefix = "/";
+  for (PathReader reader(path); const auto name = reader.next();) {
+    prefix = join(prefix, *name);
+    if (prefix == path) return;
+    auto next = fs_.resolver_.child(nobody_, here, *name);
+    if (!next && create && here.scratch()) {
+      if (!fs_.scratch_.create(here.scratch(), *name, S_IFDIR | 0755)) return;
+      next = fs_.resolver_.child(nobody_, here, *name);
+    }
+    if (!next) return;
+    here = std::move(*next);
+    if (here.scratch() && here.scratch()->mount == nullptr)
+      here.scratch()->mount = &fs_.tree_.at(prefix);
+  }
+}
+
+Result<MountNode*> TreeBuilder::cover(const std::string& guest, MountNode::Kind kind) {
+  auto path = place_for(guest);
+  if (!path) return tl::make_unexpected(path.error());
+  MountNode& node = fs_.tree_.at(*path);
+  make_passages(*path, kind != MountNode::Kind::kHidden);
+  MountTree::cover(node, kind, rule_.origin.rule);
+  return &node;
+}
+
+Status TreeBuilder::show_link(const std::string& guest, const std::string& target) {
+  auto path = place_for(guest);
+  if (!path) return tl::make_unexpected(path.error());
+  auto shown = fs_.resolver_.resolve(nobody_, fs_.resolver_.root(), *path, FinalLink::kNoFollow);
+  if (shown && shown->is_link()) {
+    const auto there = fs_.resolver_.target_of(nobody_, *shown);
+    if (there && *there == target) return {};
+  }
+  auto node = cover(guest, MountNode::Kind::kLink);
+  if (!node) return tl::make_unexpected(node.error());
+  (*node)->target = target;
+  return {};
+}
+
+Status TreeBuilder::show_at(const std::string& host, const std::string& guest, bool required) {
+  UniqueFd fd(::open(host.c_str(), O_PATH | O_CLOEXEC));
+  if (!fd) return required ? wrong(host, std::strerror(errno)) : Status{};
+  const auto attributes = attributes_of(fd.get());
+  if (!attributes) return wrong(host, std::strerror(attributes.error().code));
+  const mode_t type = type_of(*attributes);
+  if (type != S_IFREG && type != S_IFDIR)
+    return required ? wrong(host, "neither a regular file nor a folder") : Status{};
+  if (fs_.resolver_.is_host_proc(*attributes))
+    return wrong(host, "the host's /proc is never shown");
+  const auto real = host_link_target("/proc/self/fd/" + std::to_string(fd.get()));
+  auto node = cover(guest, MountNode::Kind::kHost);
+  if (!node) return tl::make_unexpected(node.error());
+  (*node)->host = HostMount{std::move(fd), real.value_or(host), *attributes};
+  return {};
+}
+
+// Walks the host's path as the kernel would, and shows each link on it as a link.
+Status TreeBuilder::show_with_links(const std::string& host, bool required) {
+  std::string pending = host;
+  std::string real = "/";
+  int links = 0;
+  while (true) {
+    PathReader reader(pending);
+    const auto name = reader.next();
+    if (!name) break;
+    const std::string rest(reader.rest());
+    const std::string next = *name == ".."  ? std::string(parent_of(real))
+                             : *name == "." ? real
+                                            : join(real, *name);
+    const auto target = next == real ? std::nullopt : host_link_target(next);
+    if (target && ++links > kMaxLinks) return wrong(host, std::strerror(ELOOP));
+    if (target) {
+      if (auto status = show_link(next, *target); !status) return status;
+      if (target->starts_with('/')) real = "/";
+      pending = *target + rest;
+    } else {
+      real = next;
+      pending = rest;
+    }
+  }
+  return show_at(real, real, required);
+}
+
+Status TreeBuilder::add(const ShowRule& show) {
+  if (!show.host.starts_with('/')) return wrong(show.host, "not an absolute path");
+  const bool literal = show.host.find('*') == std::string::npos || exists(show.host);
+  if (!show.guest.empty()) return show_at(show.host, show.guest, !show.optional);
+  if (literal) {
+    if (!exists(show.host))
+      return show.optional ? Status{} : wrong(show.host, std::strerror(errno));
+    return show_with_links(show.host, !show.optional);
+  }
+  bool any = false;
+  for (const std::string& path : expand(show.host)) {
+    if (!exists(path)) continue;
+    any = true;
+    if (auto status = show_with_links(path, false); !status) return status;
+  }
+  return any || show.optional ? Status{} : wrong(show.host, "matches nothing");
+}
+
+Status TreeBuilder::add(const ScratchRule& scratch) {
+  auto node = cover(scratch.guest, MountNode::Kind::kScratch);
+  if (!node) return tl::make_unexpected(node.error());
+  const std::string& path = (*node)->path;
+  const bool shared = path == "/tmp" || path == "/var/tmp" || path == "/dev/shm";
+  (*node)->scratch = fs_.scratch_.add_volume(scratch.bytes, shared ? 01777 : 0755);
+  (*node)->scratch->mount = *node;
+  return {};
+}
+
+Status TreeBuilder::add(const InlineRule& file) {
+  auto node = cover(file.guest, MountNode::Kind::kFile);
+  if (!node) return tl::make_unexpected(node.error());
+  (*node)->file.generate = [content = file.content](const SystemView&) { return content; };
+  (*node)->file.permissions = file.executable ? 0555 : 0444;
+  return {};
+}
+
+Status TreeBuilder::add(const LinkRule& link) {
+  auto node = cover(link.guest, MountNode::Kind::kLink);
+  if (!node) return tl::make_unexpected(node.error());
+  (*node)->target = link.target;
+  return {};
+}
+
+Status TreeBuilder::add(const HideRule& hide) {
+  auto node = cover(hide.guest, MountNode::Kind::kHidden);
+  if (!node) return tl::make_unexpected(node.error());
+  if ((*node)->parent == nullptr) return wrong(hide.guest, "the root cannot be hidden");
+  return {};
+}
+
+// Only makes the path exist: what is shown there already stays.
+Status TreeBuilder::add(const FolderRule& folder) {
+  auto path = place_for(folder.guest);
+  if (!path) return tl::make_unexpected(path.error());
+  std::string prefix = "/";
+  for (PathReader reader(*path); const auto name = reader.next();) {
+    prefix = join(prefix, *name);
+    auto place = fs_.resolver_.resolve(nobody_, fs_.resolver_.root(), prefix, FinalLink::kFollow);
+    if (place && place->is_folder()) continue;
+    if (place) return wrong(folder.guest, "not a folder");
+    auto parent =
+        fs_.resolver_.resolve(nobody_, fs_.resolver_.root(), parent_of(prefix), FinalLink::kFollow);
+    if (parent && parent->scratch()) {
+      auto made = fs_.scratch_.create(parent->scratch(), *name, S_IFDIR | 0755);
+      if (!made) return wrong(folder.guest, made.error().message());
+      continue;
+    }
+    auto node = cover(prefix, MountNode::Kind::kFolder);
+    if (!node) return tl::make_unexpected(node.error());
+  }
+  return {};
+}
+
+Status TreeBuilder::add(const SyntheticRule& synthetic) {
+  if (!add_synthetic_tree(fs_.tree_, synthetic.tree, rule_.origin.rule, fs_.options_.identity))
+    return wrong(synthetic.tree, "no such synthetic tree");
+  return {};
+}
+
+Status TreeFileSystem::add_rules(const FileRules& rules) {
+  for (const FileRule& rule : rules)
+    if (auto status = TreeBuilder(*this, rule).apply(); !status) return status;
+  root_ = std::make_shared<const Directory>(resolver_.root());
+  return {};
+}
+
+Result<std::unique_ptr<FileSystem>> FileSystem::build(const FileRules& rules,
+                                                      const Options& options) {
+  auto tree = std::make_unique<TreeFileSystem>(options);
+  if (auto status = tree->add_rules(rules); !status) return tl::make_unexpected(status.error());
+  return tree;
+}
+
+}  // namespace vitrine::vfs

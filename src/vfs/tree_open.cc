@@ -1,0 +1,238 @@
+// open(2) on every kind of node.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "vfs/memory_file.h"
+#include "vfs/path.h"
+#include "vfs/tree_filesystem.h"
+
+namespace vitrine::vfs {
+namespace {
+
+bool wants_write(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
+
+// What access(2) would be asked for these flags.
+int access_mask(int flags) {
+  const int mode = flags & O_ACCMODE;
+  int mask = mode == O_RDONLY ? R_OK : mode == O_WRONLY ? W_OK : R_OK | W_OK;
+  if ((flags & O_TRUNC) != 0) mask |= W_OK;
+  return mask;
+}
+
+tl::unexpected<Error> pass_on(const Error& error) { return tl::make_unexpected(error); }
+
+}  // namespace
+
+int granted_flags(int flags) {
+  // O_DIRECT has no meaning for memory files and O_ASYNC would be a road for signals.
+  return flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC);
+}
+
+Result<Opened> TreeFileSystem::open(const Caller& caller, const DirectoryRef& base,
+                                    std::string_view path, int flags, mode_t mode) {
+  if ((flags & O_PATH) != 0) flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  const bool nameless = (flags & O_TMPFILE) == O_TMPFILE;
+  if ((flags & O_CREAT) != 0 && !nameless) {
+    if ((flags & O_DIRECTORY) != 0) return fail(EINVAL, "open");
+    return open_or_create(caller, base, path, flags, mode);
+  }
+  const auto final = (flags & O_NOFOLLOW) != 0 ? FinalLink::kNoFollow : FinalLink::kFollow;
+  auto place = resolver_.resolve(caller, base->place(), path, final);
+  if (!place) return pass_on(place.error());
+  if (nameless) return open_nameless(caller, std::move(*place), flags, mode);
+  return open_place(caller, std::move(*place), flags);
+}
+
+Result<Opened> TreeFileSystem::open_place(const Caller& caller, Place place, int flags) {
+  const bool path_only = (flags & O_PATH) != 0;
+  if (place.is_link() && (flags & O_DIRECTORY) != 0) return fail(ENOTDIR, "open");
+  if (place.is_link() && !path_only) return fail(ELOOP, "open");
+  if (place.is_folder()) return open_folder(std::move(place), flags);
+  if ((flags & O_DIRECTORY) != 0) return fail(ENOTDIR, "open");
+  if (place.descriptor() != nullptr) return open_descriptor(caller, *place.descriptor(), flags);
+  if (path_only) return open_path_only(std::move(place));
+  if (place.scratch()) return open_scratch_file(place.scratch(), flags);
+  if (place.host() != nullptr) return open_host_file(place, flags);
+  if (place.is_fixed() && place.mount->kind == MountNode::Kind::kDevice)
+    return open_device(*place.mount, flags);
+  return open_synthetic(caller, std::move(place), flags);
+}
+
+Result<Opened> TreeFileSystem::open_folder(Place place, int flags) {
+  const bool path_only = (flags & O_PATH) != 0;
+  if ((flags & O_CREAT) != 0 || (!path_only && wants_write(flags))) return fail(EISDIR, "open");
+  if (place.scratch() && !path_only && !place.scratch()->permits(R_OK)) return fail(EACCES, "open");
+  std::string path = Resolver::path_of(place);
+  auto fd = table_.grant_folder(std::make_shared<const Directory>(std::move(place)),
+                                std::move(path), path_only);
+  if (!fd) return pass_on(fd.error());
+  return Opened{std::move(*fd)};
+}
+
+// A host file is granted as it is: every call that takes a path or a descriptor's path is served,
+// so an O_PATH descriptor gives nothing else. What no host file backs gets a placeholder.
+Result<Opened> TreeFileSystem::open_path_only(Place place) {
+  if (place.host() != nullptr) return Opened{std::move(place.host()->fd)};
+  std::string path = Resolver::path_of(place);
+  auto fd = table_.grant_path(std::make_shared<const Directory>(std::move(place)), std::move(path));
+  if (!fd) return pass_on(fd.error());
+  return Opened{std::move(*fd)};
+}
+
+Result<Opened> TreeFileSystem::open_host_file(const Place& place, int flags) {
+  // `type` was read from the very descriptor that is opened again: nothing can change in between.
+  if (place.type == S_IFSOCK) return fail(ENXIO, "open");
+  if (place.type != S_IFREG) return fail(EACCES, "open");
+  if (wants_write(flags)) return fail(EROFS, "open");
+  auto fd = reopen(place.host()->fd.get(), granted_flags(flags) & ~O_APPEND);
+  if (!fd) return pass_on(fd.error());
+  return Opened{std::move(*fd)};
+}
+
+Result<Opened> TreeFileSystem::open_scratch_file(const ScratchNodePtr& node, int flags) {
+  if (!node->is_file()) return fail(ENXIO, "open");
+  if (!node->permits(access_mask(flags))) return fail(EACCES, "open");
+  if ((flags & O_TRUNC) != 0)
+    if (auto status = scratch_.truncate(node, 0); !status) return pass_on(status.error());
+  auto fd = scratch_.open(node, granted_flags(flags));
+  if (!fd) return pass_on(fd.error());
+  return Opened{std::move(*fd)};
+}
+
+Result<std::string> TreeFileSystem::synthetic_content(const Place& place) {
+  if (const ProcNode* proc = place.proc()) return proc_.content(*proc);
+  return place.mount->file.generate(system_);
+}
+
+Result<Opened> TreeFileSystem::open_synthetic(const Caller&, Place place, int flags) {
+  if (wants_write(flags)) return fail(place.proc() != nullptr ? EACCES : EROFS, "open");
+  const auto content = synthetic_content(place);
+  if (!content) return pass_on(content.error());
+  const auto attributes = this->attributes(place);
+  if (!attributes) return pass_on(attributes.error());
+  std::string path = place.path;
+  auto fd = table_.grant_snapshot(*content, std::make_shared<const Directory>(std::move(place)),
+                                  *attributes, std::move(path));
+  if (!fd) return pass_on(fd.error());
+  return Opened{std::move(*fd)};
+}
+
+Result<Opened> TreeFileSystem::open_device(const MountNode& node, int flags) {
+  if (node.device.host.empty()) return fail(ENXIO, "open");
+  const UniqueFd fd(::open(node.device.host.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return fail(ENXIO, "open");
+  const auto seen = attributes_of(fd.get());
+  const DeviceNumber expected = node.device.number;
+  if (!seen || type_of(*seen) != S_IFCHR ||
+      DeviceNumber{seen->stx_rdev_major, seen->stx_rdev_minor} != expected)
+    return fail(ENXIO, "open");
+  auto granted = reopen(fd.get(), granted_flags(flags));
+  if (!granted) return pass_on(granted.error());
+  return Opened{std::move(*granted)};
+}
+
+Result<Opened> TreeFileSystem::open_nameless(const Caller& caller, Place folder, int flags,
+                                             mode_t mode) {
+  if (!folder.is_folder()) return fail(ENOTDIR, "open");
+  if ((flags & O_ACCMODE) == O_RDONLY) return fail(EINVAL, "open");
+  if (!folder.scratch()) return fail(EROFS, "open");
+  auto node = scratch_.create_nameless(folder.scratch(), mode & ~caller.umask & 07777);
+  if (!node) return pass_on(node.error());
+  (*node)->linkable = (flags & O_EXCL) == 0;
+  auto fd = scratch_.open(*node, granted_flags(flags));
+  if (!fd) return pass_on(fd.error());
+  return Opened{std::move(*fd), true};
+}
+
+Result<Opened> TreeFileSystem::open_or_create(const Caller& caller, const DirectoryRef& base,
+                                              std::string_view path, int flags, mode_t mode) {
+  Place at = base->place().copy();
+  std::string pending(path);
+  for (int links = 0; links <= kMaxLinks; ++links) {
+    auto parent = resolver_.resolve_parent(caller, at, pending);
+    if (!parent) return pass_on(parent.error());
+    if (parent->last != ParentAndName::Last::kName || parent->trailing_slash)
+      return fail(EISDIR, "open");
+    auto place = resolver_.child(caller, parent->folder, parent->name);
+    if (!place && place.error().code != ENOENT) return pass_on(place.error());
+    if (!place) {
+      auto folder = folder_for_new_name(caller, *parent);
+      if (!folder) return pass_on(folder.error());
+      auto node = scratch_.create(*folder, parent->name, S_IFREG | (mode & ~caller.umask));
+      if (!node) return pass_on(node.error());
+      // The creator may write whatever the mode says (open(2)).
+      auto fd = scratch_.open(*node, granted_flags(flags));
+      if (!fd) {
+        (void)scratch_.unlink(*folder, parent->name);
+        return pass_on(fd.error());
+      }
+      return Opened{std::move(*fd), true};
+    }
+    if (auto status = resolver_.verify(*place); !status) return pass_on(status.error());
+    if ((flags & O_EXCL) != 0) return fail(EEXIST, "open");
+    if (!place->is_link() || (flags & O_NOFOLLOW) != 0)
+      return open_place(caller, std::move(*place), flags);
+    if (place->proc() != nullptr && place->proc()->kind == ProcNode::Kind::kFd) {
+      auto target = resolver_.follow_descriptor(*place->proc());
+      if (!target) return pass_on(target.error());
+      return open_place(caller, std::move(*target), flags);
+    }
+    auto target = resolver_.target_of(caller, *place);
+    if (!target) return pass_on(target.error());
+    at = std::move(parent->folder);
+    pending = std::move(*target);
+  }
+  return fail(ELOOP, "open");
+}
+
+// Opening /proc/PID/fd/N again: never gives more access than the descriptor, or its path, has.
+Result<Opened> TreeFileSystem::open_descriptor(const Caller& caller, const DescriptorPlace& place,
+                                               int flags) {
+  const std::string number = std::to_string(place.number);
+  const UniqueFd fds = open_descriptors_of(place.tid);
+  if (!fds) return fail(ENOENT, "open");
+  auto described = describe({fds.get(), place.number});
+  if (!described) return fail(ENOENT, "open");
+  if (described->node) {
+    if ((flags & O_PATH) != 0) return fail(EACCES, "open");
+    return open_scratch_file(described->node, flags);
+  }
+  if (described->entry != nullptr) {
+    Place origin = described->entry->place->place().copy();
+    if (auto status = resolver_.verify(origin); !status) return pass_on(status.error());
+    return open_place(caller, std::move(origin), flags);
+  }
+  if (described->device != nullptr && (flags & O_PATH) == 0)
+    return open_device(*described->device, flags);
+  const auto link = attributes_at(fds.get(), number.c_str(), false);
+  if (!link) return fail(ENOENT, "open");
+  const mode_t type = type_of(described->seen);
+  if (type == S_IFSOCK) return fail(ENXIO, "open");
+  // The link's own bits are the descriptor's access mode (proc_pid_fd(5)).
+  const int allowed =
+      ((link->stx_mode & 0400) != 0 ? R_OK : 0) | ((link->stx_mode & 0200) != 0 ? W_OK : 0);
+  if ((access_mask(flags) & ~allowed) != 0) return fail(type == S_IFREG ? EROFS : EACCES, "open");
+  UniqueFd fd(::openat(fds.get(), number.c_str(),
+                       granted_flags(flags) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!fd) return fail_errno("open");
+  if ((flags & O_NONBLOCK) == 0 && ::fcntl(fd.get(), F_SETFL, flags & O_APPEND) != 0)
+    return fail_errno("F_SETFL");
+  return Opened{std::move(fd)};
+}
+
+Result<UniqueFd> TreeFileSystem::open_program(const Caller& caller, const DirectoryRef& base,
+                                              std::string_view path) {
+  auto place = resolver_.resolve(caller, base->place(), path, FinalLink::kFollow);
+  if (!place) return pass_on(place.error());
+  if (place->host() == nullptr || place->type != S_IFREG) return fail(EACCES, "execve");
+  if (::faccessat(place->host()->fd.get(), "", X_OK, AT_EMPTY_PATH | AT_EACCESS) != 0)
+    return fail(EACCES, "execve");
+  return std::move(place->host()->fd);
+}
+
+}  // namespace vitrine::vfs

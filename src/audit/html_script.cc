@@ -285,10 +285,10 @@ function files(parent) {
 function calls(parent) {
   const rows = [...data.calls].sort((a, b) => b[2] - a[2]);
   const timed = rows.some((row) => row[5] > 0);
-  const columns = [['call', 'mono'], ['family'], ['calls', 'num'], ['errors', 'num'], ['denied', 'num']];
+  const columns = [['call'], ['family'], ['calls', 'num'], ['errors', 'num'], ['denied', 'num']];
   if (timed) columns.push(['time', 'num']);
   const cells = rows.map(([name, family, n, errors, denied, took]) => {
-    const row = [name, data.families[family], count(n), errors ? count(errors) : '', denied ? make('span', 'refused', count(denied)) : ''];
+    const row = [make('code', '', name), data.families[family], count(n), errors ? count(errors) : '', denied ? make('span', 'refused', count(denied)) : ''];
     if (timed) row.push(took ? seconds(took / 1e9) : '');
     return row;
   });

@@ -51,7 +51,8 @@ canvas { display: block; width: 100%; cursor: crosshair; }
 .hover { min-height: 21px; margin-top: 6px; color: var(--dim); }
 table { border-collapse: collapse; width: 100%; }
 th { text-align: left; font-weight: 600; color: var(--dim); border-bottom: 1px solid var(--line); padding: 4px 10px 4px 0; white-space: nowrap; }
-td { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+td { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.mono, td.paste { overflow-wrap: anywhere; }
 tr:last-child td { border-bottom: 0; }
 th.num, td.num { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.paste code { user-select: all; background: var(--bg); border: 1px solid var(--line); border-radius: 5px; padding: 1px 6px; cursor: copy; }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 
 #include "audit/escape.h"
 #include "audit/log_filter.h"
@@ -50,15 +49,6 @@ std::uint64_t& counter(FileTotals& file, Use use) {
   return file.run;
 }
 
-// Calls `visit` with every path argument's text.
-void for_each_path(const Json& call, const std::function<void(const std::string&)>& visit) {
-  const Json* arguments = find_field(call, "args");
-  if (arguments == nullptr || !arguments->is_object()) return;
-  for (const auto& [name, value] : arguments->items()) {
-    if (is_path_argument(name) && value.is_string()) visit(value.get_ref<const std::string&>());
-  }
-}
-
 // The entry of `key`, or nullptr when the map is full.
 template <typename Map, typename Key>
 typename Map::mapped_type* entry(Map& map, const Key& key) {
@@ -68,12 +58,27 @@ typename Map::mapped_type* entry(Map& map, const Key& key) {
 
 }  // namespace
 
+std::vector<std::string> call_paths(const Json& call) {
+  std::vector<std::string> paths;
+  const Json* arguments = find_field(call, "args");
+  if (arguments == nullptr || !arguments->is_object()) return paths;
+  for (const auto& [name, value] : arguments->items()) {
+    if (!is_path_argument(name) || !value.is_string()) continue;
+    const auto& path = value.get_ref<const std::string&>();
+    if (!path.empty()) paths.push_back(path);
+  }
+  return paths;
+}
+
+bool writes_files(const Json& call) {
+  const Json* arguments = find_field(call, "args");
+  const std::string flags = arguments == nullptr ? "" : text_field(*arguments, "flags");
+  return use_of(text_field(call, "syscall"), flags) == Use::kWrite;
+}
+
 std::string call_target(const Json& call) {
-  std::string target;
-  for_each_path(call, [&](const std::string& path) {
-    if (target.empty()) target = printable(path);
-  });
-  return target;
+  const std::vector<std::string> paths = call_paths(call);
+  return paths.empty() ? "" : printable(paths.front());
 }
 
 void LogSummary::add(const LogLine& line) {
@@ -110,14 +115,13 @@ void LogSummary::add_call(const Json& call) {
 void LogSummary::add_files(const Json& call, const std::string& name, bool refused, bool failed) {
   const Json* arguments = find_field(call, "args");
   const std::string flags = arguments == nullptr ? "" : text_field(*arguments, "flags");
-  for_each_path(call, [&](const std::string& text) {
+  for (const std::string& text : call_paths(call)) {
     const std::string path = printable(text);
-    if (path.empty()) return;  // AT_EMPTY_PATH: a descriptor, not a name
     const bool known = files_.contains(path);
     FileTotals* file = known || bytes_ < kMaxKeyBytes ? entry(files_, path) : nullptr;
     if (file == nullptr) {
       ++not_listed_;
-      return;
+      continue;
     }
     if (!known) bytes_ += path.size();
     if (refused) {
@@ -127,7 +131,7 @@ void LogSummary::add_files(const Json& call, const std::string& name, bool refus
     } else {
       ++counter(*file, use_of(name, flags));
     }
-  });
+  }
 }
 
 void LogSummary::add_denial(const Json& call) {

@@ -85,6 +85,11 @@ class LogSummary {
 // The first path a call names, or what else it names; "" where it names nothing.
 std::string call_target(const Json& call);
 
+// The path arguments, as the log has them; not the empty one of AT_EMPTY_PATH.
+std::vector<std::string> call_paths(const Json& call);
+// Creates, opens for writing, renames, removes, ...
+bool writes_files(const Json& call);
+
 std::string summary_text(const LogSummary& summary);
 Json summary_json(const LogSummary& summary);
 

@@ -14,10 +14,14 @@
 #include "audit/log_summary.h"
 #include "audit/log_verify.h"
 #include "base/text.h"
+#include "cli/exit_status.h"
 #include "cli/log_input.h"
 #include "cli/log_options.h"
+#include "cli/log_replay.h"
 #include "cli/standard_output.h"
 #include "core/decision.h"
+#include "policy/builder.h"
+#include "policy/profile_store.h"
 
 namespace vitrine::cli {
 namespace {
@@ -102,7 +106,7 @@ int verify(const LogArguments& arguments) {
   for (const std::string& problem : result->problems) {
     std::printf("%s: %s\n", arguments.operands[0].c_str(), problem.c_str());
   }
-  if (!result->problems.empty()) return kFound;
+  if (!result->problems.empty()) return kExitDiffers;
   std::printf("%s: intact, %llu lines, sha256 %s", arguments.operands[0].c_str(),
               static_cast<unsigned long long>(result->lines), result->sha256.c_str());
   if (result->events_left_out > 0) {
@@ -119,7 +123,7 @@ int summary(const LogArguments& arguments) {
     summary.add(line);
     return true;
   });
-  if (status == kCommandFailed) return status;
+  if (status == kExitFailed) return status;
   StandardOutput output;
   if (arguments.has("--json")) {
     output.append(audit::summary_json(summary).dump());
@@ -158,7 +162,7 @@ int html(const LogArguments& arguments) {
     html.add(line);
     return true;
   });
-  if (status == kCommandFailed) return status;
+  if (status == kExitFailed) return status;
   const std::string page = html.render("Audit log " + log);
   if (*file == "-") {
     StandardOutput output;
@@ -167,6 +171,24 @@ int html(const LogArguments& arguments) {
   }
   const Status written = write_page(*file, page);
   return written ? status : log_failure(written.error().message());
+}
+
+int replay(const LogArguments& arguments) {
+  const std::vector<std::string> names = arguments.all("--profile");
+  if (names.empty()) return log_failure("replay needs --profile PROFILE");
+  const Result<std::vector<policy::Profile>> profiles = policy::load_profiles(names);
+  if (!profiles) return log_failure(profiles.error().message());
+  policy::PolicyBuilder builder;
+  for (const policy::Profile& profile : *profiles) builder.extend(profile);
+  Replay comparison(std::move(builder).build());
+  const int status = for_each_line(arguments.operands[0], [&](const audit::LogLine& line) {
+    comparison.add(line);
+    return true;
+  });
+  if (status == kExitFailed) return status;
+  StandardOutput output;
+  output.append(comparison.text());
+  return finish(output, comparison.different() > 0 ? kExitDiffers : status);
 }
 
 struct LogCommand {
@@ -188,6 +210,7 @@ const std::vector<LogCommand>& commands() {
        show},
       {"summary", {{"--json"}}, summary},
       {"html", {{"-o", true}}, html},
+      {"replay", {{"--profile", true}}, replay},
       {"verify", {}, verify},
   };
   return all;
@@ -217,7 +240,7 @@ int run_log_command(const std::vector<std::string>& arguments) {
   }
   log_failure(name.empty() ? "a command is needed" : "no such command: " + name);
   std::fputs(kUsage, stderr);
-  return kCommandFailed;
+  return kExitFailed;
 }
 
 }  // namespace vitrine::cli

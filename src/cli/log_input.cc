@@ -3,7 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include "cli/exit_status.h"
+#include "cli/messages.h"
 
 namespace vitrine::cli {
 namespace {
@@ -12,9 +13,9 @@ constexpr std::uint64_t kMaxNamedLines = 5;
 
 }  // namespace
 
-int log_failure(std::string_view sentence) {
-  std::fprintf(stderr, "vitrine: log: %.*s\n", static_cast<int>(sentence.size()), sentence.data());
-  return kCommandFailed;
+int log_failure(const std::string& sentence) {
+  say_error("log: " + sentence);
+  return kExitFailed;
 }
 
 Result<UniqueFd> open_log(const std::string& name) {
@@ -46,7 +47,7 @@ int for_each_line(const std::string& name,
   if (unreadable > kMaxNamedLines) {
     log_failure(name + ": " + std::to_string(unreadable) + " unreadable lines in all");
   }
-  return unreadable == 0 ? 0 : kFound;
+  return unreadable == 0 ? kExitOk : kExitDiffers;
 }
 
 }  // namespace vitrine::cli

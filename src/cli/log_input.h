@@ -13,17 +13,15 @@
 
 namespace vitrine::cli {
 
-inline constexpr int kFound = 1;            // a difference, a broken log, an unreadable line
-inline constexpr int kCommandFailed = 125;  // contract section 3
-
-// "vitrine: log: SENTENCE" on stderr; returns kCommandFailed.
-int log_failure(std::string_view sentence);
+// "log: SENTENCE" as an error message; returns kExitFailed.
+int log_failure(const std::string& sentence);
 
 // `-` is standard input.
 Result<UniqueFd> open_log(const std::string& name);
 
 // Calls `visit` with every readable line until it returns false. Unreadable lines are named on
-// stderr, the first few one by one. Returns the exit status: 0, kFound, or kCommandFailed.
+// stderr, the first few one by one. Returns the exit status: kExitOk, kExitDiffers if
+// a line was unreadable, or kExitFailed.
 int for_each_line(const std::string& name, const std::function<bool(const audit::LogLine&)>& visit);
 
 }  // namespace vitrine::cli

@@ -1,0 +1,144 @@
+#include "cli/log_replay.h"
+
+#include <cerrno>
+#include <cstring>
+#include <variant>
+
+#include "audit/escape.h"
+#include "audit/log_filter.h"
+#include "audit/log_show.h"
+#include "audit/log_summary.h"
+#include "base/path.h"
+
+namespace vitrine::cli {
+namespace {
+
+using audit::Json;
+using policy::Explanation;
+
+constexpr std::size_t kMaxGroups = 1000;
+constexpr std::size_t kMaxAnswers = 100000;
+
+bool is_refusal(Action action) { return action == Action::kDeny || action == Action::kKill; }
+
+// Rules that a profile does not have: what the command line showed.
+bool is_of_command_line(const std::string& rule) {
+  return rule == "program" || rule.starts_with("--");
+}
+
+const FileRule* rule_named(const policy::Policy& policy, const std::string& name) {
+  for (const FileRule& rule : policy.files()) {
+    if (rule.origin.rule == name) return &rule;
+  }
+  return nullptr;
+}
+
+std::string describe(const Explanation& explanation) {
+  const Decision& decision = explanation.decision;
+  std::string text = name_of(decision.action);
+  if (decision.action == Action::kDeny) {
+    text += ' ';
+    text += ::strerrorname_np(decision.error);
+  }
+  text += ", rule " + audit::escape(explanation.origin.rule);
+  if (!explanation.origin.location.empty()) {
+    text += " (" + audit::escape(explanation.origin.location) + ")";
+  }
+  return text + ": " + audit::escape(explanation.note);
+}
+
+}  // namespace
+
+void Replay::add(const audit::LogLine& line) {
+  if (line.type != "syscall") return;
+  const std::string syscall = audit::printable(audit::text_field(line.json, "syscall"));
+  const bool was_refused = audit::is_refused(audit::text_field(line.json, "decision"));
+  const Answer answer = answer_call(syscall, line.json);
+  const bool differs = answer.refused != was_refused;
+  const bool of_command_line = is_of_command_line(audit::text_field(line.json, "rule"));
+  // What is refused whatever the paths are is told even where the rest is not.
+  if ((!answer.told && !answer.refused && was_refused) || (differs && of_command_line)) {
+    ++untold_;
+    return;
+  }
+  ++compared_;
+  if (differs) note_difference(line, answer.explanation);
+}
+
+// Refused if one of its paths is.
+Replay::Answer Replay::answer_call(const std::string& syscall, const Json& call) {
+  const Explanation general = policy::explain(policy_, {syscall, std::nullopt});
+  Answer answer{is_refusal(general.decision.action), true, general};
+  if (answer.refused) return answer;
+  answer.told = general.decision.action == Action::kAllow;
+  const bool writes = audit::writes_files(call);
+  for (const std::string& path : audit::call_paths(call)) {
+    const std::optional<audit::Unescaped> raw = audit::unescape(path);
+    if (!raw || !raw->bytes.starts_with('/') || has_dot_dot(raw->bytes)) {
+      answer.told = false;
+      continue;
+    }
+    answer = answer_path(syscall, tidy_path(raw->bytes), writes);
+    if (answer.refused) return answer;
+  }
+  return answer;
+}
+
+const Replay::Answer& Replay::answer_path(const std::string& syscall, const std::string& path,
+                                          bool writes) {
+  const std::string key = syscall + (writes ? " w " : " r ") + path;
+  const auto known = answers_.find(key);
+  if (known != answers_.end()) return known->second;
+  if (answers_.size() >= kMaxAnswers) answers_.clear();
+  return answers_[key] = decide_path(syscall, path, writes);
+}
+
+Replay::Answer Replay::decide_path(const std::string& syscall, const std::string& path,
+                                   bool writes) const {
+  Answer answer{false, true, policy::explain(policy_, {syscall, path})};
+  Explanation& explanation = answer.explanation;
+  answer.refused = is_refusal(explanation.decision.action);
+  const FileRule* const rule = rule_named(policy_, explanation.origin.rule);
+  if (rule == nullptr) return answer;
+  if (std::holds_alternative<SyntheticRule>(rule->what)) {
+    answer.told = false;  // the trees decide by name
+  } else if (writes && !std::holds_alternative<ScratchRule>(rule->what)) {
+    answer.refused = true;
+    explanation.decision = {Action::kDeny, EROFS, explanation.origin.rule};
+    explanation.note = "what the rule shows is read-only";
+  } else if (std::holds_alternative<ShowRule>(rule->what)) {
+    answer.refused = false;  // at most absent on this host now
+  }
+  return answer;
+}
+
+void Replay::note_difference(const audit::LogLine& line, const Explanation& explanation) {
+  ++different_;
+  std::string answer = describe(explanation);
+  std::string key = audit::text_field(line.json, "syscall");
+  key += '\n' + audit::call_target(line.json) + '\n' + answer;
+  const auto known = groups_.find(key);
+  if (known != groups_.end()) {
+    ++known->second.count;
+  } else if (groups_.size() < kMaxGroups) {
+    groups_[std::move(key)] = {1, audit::readable_line(line, false), std::move(answer)};
+  }
+}
+
+std::string Replay::text() const {
+  std::string out;
+  for (const auto& [key, group] : groups_) {
+    out += group.example;
+    if (group.count > 1) out += "   (" + std::to_string(group.count) + " times)";
+    out += "\n    would be: " + group.answer + "\n";
+  }
+  out += std::to_string(different_) + " of " + std::to_string(compared_) +
+         " calls would be decided differently";
+  if (untold_ > 0) {
+    out += "; " + std::to_string(untold_) +
+           " more depend on the command line or on arguments that the log cannot settle";
+  }
+  return out + "\n";
+}
+
+}  // namespace vitrine::cli

@@ -21,8 +21,12 @@ constexpr std::uint64_t kWhole = ~std::uint64_t{0};
 constexpr std::uint64_t kMmapMask =
     MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_HUGETLB | MAP_LOCKED;
 
+constexpr std::uint64_t kSmallMapping = (1U << 20) - 1;
+
 constexpr NativeRule kRules[] = {
-    {"mmap", 3, kMmapMask, MAP_ANONYMOUS},  // private anonymous
+    // Private anonymous and shorter than 1 MiB. Longer ones are looked at, so that a refusal by the
+    // memory budget is known of: allocators ask for their arenas this way.
+    {"mmap", 3, kMmapMask, MAP_ANONYMOUS, 1, ~kSmallMapping, 0},
     {"mmap", 3, kMmapMask, 0},              // private, of an own descriptor
     {"mmap", 3, kMmapMask, MAP_SHARED},     // shared, of an own descriptor
 

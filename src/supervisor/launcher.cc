@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -178,7 +179,19 @@ pid_t fork_child(bool share_descriptors) {
   return static_cast<pid_t>(::syscall(SYS_clone, flags, 0, 0, 0, 0));
 }
 
-Result<Message> receive(int reports) {
+bool has_ended(pid_t pid) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+         info.si_pid == pid;
+}
+
+// In a shared table our own copy of the write end keeps the pipe open, so that a dead child does not
+// read as end of file: its life is looked at as well.
+Result<Message> receive(int reports, pid_t pid) {
+  pollfd waiting{reports, POLLIN, 0};
+  while (::poll(&waiting, 1, 20) == 0) {
+    if (has_ended(pid)) return fail(ECHILD, "the child died before it was ready");
+  }
   Message message;
   const ssize_t got = ::read(reports, &message, sizeof message);
   if (got != sizeof message) return fail(ECHILD, "the child died before it was ready");
@@ -194,8 +207,9 @@ Status make_undumpable() {
 void abandon(pid_t pid) {
   ::kill(pid, SIGKILL);
   int status = 0;
-  while (::waitpid(pid, &status, __WALL) < 0 && errno == EINTR) {
-  }
+  do {
+    if (::waitpid(pid, &status, __WALL) < 0 && errno != EINTR) return;
+  } while (!WIFEXITED(status) && !WIFSIGNALED(status));
 }
 
 }  // namespace
@@ -225,7 +239,7 @@ Result<Launched> launch(const LaunchPlan& plan) {
     return tl::make_unexpected(ready.error());
   }
   if (!plan.listener) reports_write.reset();  // so that a dead child reads as end of file
-  Result<Message> message = receive(reports_read.get());
+  Result<Message> message = receive(reports_read.get(), pid);
   if (message && message->step != kReady) {
     message = fail(message->error, kStepNames[message->step]);
   }

@@ -40,6 +40,10 @@ class BudgetControl {
   virtual ~BudgetControl() = default;
   virtual const Limits& limits() const = 0;
   virtual std::uint64_t memory_used() = 0;            // bytes, measured now
+  // Would `bytes` more keep within the budget? The kernel enforces the private part by itself
+  // (RLIMIT_DATA); asking makes the refusal known.
+  virtual bool private_memory_fits(pid_t tgid, std::uint64_t bytes) = 0;
+  virtual bool shared_memory_fits(std::uint64_t bytes) = 0;
   virtual void refused(std::string_view limit) = 0;   // "processes", "threads", "memory", "scratch"
   virtual Nanoseconds elapsed() const = 0;            // since the command started
 };

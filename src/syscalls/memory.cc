@@ -19,11 +19,11 @@ Answer handle_mmap(Context& context) {
   if ((flags & MAP_HUGETLB) != 0) return deny(ENOMEM, "huge-pages");
   if ((flags & MAP_GROWSDOWN) != 0) return deny(EPERM, "grows-down");
   if ((flags & MAP_LOCKED) != 0) return serve_error(EAGAIN);  // RLIMIT_MEMLOCK is 0
-  const auto& memory = context.budget.limits().memory_bytes;
-  if (!memory) return proceed();
-  const std::uint64_t used = context.budget.memory_used();
-  const std::uint64_t left = *memory > used ? *memory - used : 0;
-  return context.call.event.arguments[1] <= left ? proceed() : out_of_memory(context);
+  const std::uint64_t length = context.call.event.arguments[1];
+  const bool fits = (flags & MAP_SHARED) != 0
+                        ? context.budget.shared_memory_fits(length)
+                        : context.budget.private_memory_fits(context.task.tgid, length);
+  return fits ? proceed() : out_of_memory(context);
 }
 
 Answer handle_madvise(Context&) { return deny(EINVAL, "madvise"); }

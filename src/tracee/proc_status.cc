@@ -34,6 +34,8 @@ void take_field(std::string_view name, std::string_view text, ProcStatus& status
   else if (name == "RssShmem") status.rss_shared = value * 1024;
   else if (name == "VmSwap") status.swap = value * 1024;
   else if (name == "VmPTE") status.page_tables = value * 1024;
+  else if (name == "CapInh" || name == "CapPrm" || name == "CapEff" || name == "CapAmb")
+    status.capabilities |= number_in(text, 16);
   else if (name == "SigCgt") status.caught_signals = number_in(text, 16);
   else if (name == "SigIgn") status.ignored_signals = number_in(text, 16);
 }

@@ -1,0 +1,103 @@
+// Budgets: when they are looked at, and the kernel limits that make allocations fail first.
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "supervisor/event_loop.h"
+#include "tracee/usage.h"
+
+namespace vitrine::supervisor {
+namespace {
+
+constexpr std::uint64_t kLimitStep = 256 * 1024;  // smaller changes are not worth a system call
+
+std::string reason_for(Verdict verdict, const Limits& limits) {
+  switch (verdict) {
+    case Verdict::kWallLimit:
+      return "the wall-clock budget of " + format_duration(*limits.wall) + " is used up";
+    case Verdict::kCpuLimit:
+      return "the CPU budget of " + format_duration(*limits.cpu) + " is used up";
+    case Verdict::kMemoryLimit:
+      return "more memory than the budget of " + format_size(*limits.memory_bytes) + " was used";
+    default:
+      return "a budget is used up";
+  }
+}
+
+bool differs(std::uint64_t a, std::uint64_t b) {
+  return (a > b ? a - b : b - a) >= kLimitStep || (a == 0) != (b == 0);
+}
+
+void set_soft_limit(pid_t tgid, __rlimit_resource resource, std::uint64_t value) {
+  rlimit limit{};
+  if (::prlimit(tgid, resource, nullptr, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(value, limit.rlim_max);
+  (void)::prlimit(tgid, resource, &limit, nullptr);
+}
+
+const char* limit_word(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kWallLimit: return "wall";
+    case Verdict::kCpuLimit: return "cpu";
+    case Verdict::kMemoryLimit: return "memory";
+    default: return "output";
+  }
+}
+
+}  // namespace
+
+void EventLoop::look_at_budgets(bool now) {
+  const Nanoseconds time = elapsed();
+  if (!now && time < next_look_) return;
+  last_measured_ = meter_.measure();
+  if (!ending_) {
+    if (const std::optional<Verdict> spent = budget_.spent(time, last_measured_)) {
+      parts_.tally.limit_hit(limit_word(*spent));
+      return end_run(*spent, reason_for(*spent, limits()));
+    }
+    if (parts_.files.scratch_refused()) parts_.tally.limit_hit("scratch");
+    apply_rlimits();
+  } else {
+    kill_tree();  // a task made while the tree was being killed
+  }
+  next_look_ = budget_.next_look(time, last_measured_);
+}
+
+// RLIMIT_DATA makes allocations fail before the budget is passed; RLIMIT_FSIZE does the same for
+// scratch files. Both follow what the rest of the tree holds.
+void EventLoop::apply_rlimits() {
+  for (const pid_t tgid : tasks_.processes()) {
+    const auto data = budget_.data_limit(meter_.held_elsewhere(tgid), tasks_.threads_of(tgid));
+    if (data && (tasks_.process_count() > 1 || differs(*data, data_limit_))) {
+      set_soft_limit(tgid, RLIMIT_DATA, *data);
+      data_limit_ = *data;
+    }
+    const std::uint64_t file = parts_.files.file_size_limit();
+    if (tasks_.process_count() > 1 || differs(file, file_limit_)) {
+      set_soft_limit(tgid, RLIMIT_FSIZE, file);
+      file_limit_ = file;
+    }
+  }
+}
+
+std::uint64_t EventLoop::memory_used() {
+  last_measured_ = meter_.measure();
+  return last_measured_.memory;
+}
+
+bool EventLoop::private_memory_fits(pid_t tgid, std::uint64_t bytes) {
+  const auto limit = budget_.data_limit(meter_.held_elsewhere(tgid), tasks_.threads_of(tgid));
+  if (!limit) return true;
+  const Result<std::uint64_t> held = tracee::data_size(tgid);
+  return held && bytes <= *limit && *held <= *limit - bytes;
+}
+
+bool EventLoop::shared_memory_fits(std::uint64_t bytes) {
+  const auto& limit = limits().memory_bytes;
+  if (!limit) return true;
+  const std::uint64_t used = memory_used();
+  return used <= *limit && bytes <= *limit - used;
+}
+
+}  // namespace vitrine::supervisor

@@ -1,0 +1,200 @@
+#include "supervisor/dispatcher.h"
+
+#include <cerrno>
+
+#include "arch/flag_names.h"
+#include "intercept/native_rules.h"
+
+namespace vitrine::supervisor {
+namespace {
+
+using syscalls::Answer;
+
+std::string unknown_name(const DecodedCall& call) {
+  const char* prefix = call.foreign_abi ? "foreign_" : "syscall_";
+  return prefix + std::to_string(call.event.number);
+}
+
+audit::ArgumentValue shown(const arch::Argument& argument, std::uint64_t value,
+                           const std::optional<StringArgument>& text) {
+  if (text && text->error == 0) return audit::Bytes{text->bytes};
+  if (argument.kind == arch::kPath) return audit::Symbol{arch::symbolic(arch::kPointer, value)};
+  if (arch::is_symbolic(argument.kind)) return audit::Symbol{arch::symbolic(argument.kind, value)};
+  switch (argument.kind) {
+    case arch::kSize: return value;
+    case arch::kLong: return static_cast<std::int64_t>(value);
+    case arch::kUnsigned: return static_cast<std::uint64_t>(static_cast<std::uint32_t>(value));
+    default: return static_cast<std::int64_t>(static_cast<std::int32_t>(value));
+  }
+}
+
+std::vector<audit::Argument> arguments_of(const DecodedCall& call) {
+  std::vector<audit::Argument> all;
+  if (call.row == nullptr) return all;
+  for (std::size_t i = 0; i < call.row->arguments.size(); ++i) {
+    const arch::Argument& argument = call.row->arguments[i];
+    if (argument.kind == arch::kNone) break;
+    all.emplace_back(argument.name, shown(argument, call.event.arguments[i], call.strings[i]));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::string target_of(const DecodedCall& call) {
+  for (const auto& text : call.strings) {
+    if (text && text->error == 0) return text->bytes;
+  }
+  if (call.row == nullptr) return {};
+  for (std::size_t i = 0; i < call.row->arguments.size(); ++i) {
+    switch (call.row->arguments[i].kind) {
+      case arch::kSocketDomain:
+      case arch::kCloneFlags:
+      case arch::kPrctl:
+      case arch::kIoctl:
+      case arch::kFcntl:
+        return arch::symbolic(call.row->arguments[i].kind, call.event.arguments[i]);
+      case arch::kPid: return std::to_string(static_cast<int>(call.event.arguments[i]));
+      default: break;
+    }
+  }
+  return {};
+}
+
+Dispatcher::Dispatcher(const Parts& parts, vfs::DirectoryRef working_directory)
+    : parts_(parts), first_working_directory_(std::move(working_directory)) {}
+
+void Dispatcher::task_started(const tracee::Task& task) { (void)fs_of(task.tid); }
+
+void Dispatcher::task_ended(const tracee::Task& task) { fs_.erase(task.tid); }
+
+std::string Dispatcher::working_directory(pid_t tgid) const {
+  for (const pid_t tid : parts_.tasks.threads(tgid)) {
+    if (const auto fs = fs_.find(tid); fs != fs_.end()) {
+      return parts_.files.path_of(fs->second->working_directory);
+    }
+  }
+  return "/";
+}
+
+// Threads share it, a new process starts with a copy of its parent's (clone(2), CLONE_FS).
+std::shared_ptr<syscalls::FsContext> Dispatcher::fs_of(pid_t tid) {
+  if (const auto known = fs_.find(tid); known != fs_.end()) return known->second;
+  std::shared_ptr<syscalls::FsContext> made;
+  const tracee::Task* task = parts_.tasks.find(tid);
+  const auto find_in = [&](pid_t tgid) -> std::shared_ptr<syscalls::FsContext> {
+    for (const pid_t other : parts_.tasks.threads(tgid)) {
+      if (const auto fs = fs_.find(other); fs != fs_.end()) return fs->second;
+    }
+    return nullptr;
+  };
+  if (task != nullptr) made = find_in(task->tgid);
+  if (made == nullptr) {
+    const auto parent = task != nullptr ? find_in(task->parent) : nullptr;
+    made = parent != nullptr ? std::make_shared<syscalls::FsContext>(*parent)
+                             : std::make_shared<syscalls::FsContext>(
+                                   syscalls::FsContext{first_working_directory_, 022});
+  }
+  fs_[tid] = made;
+  return made;
+}
+
+std::optional<Answer> Dispatcher::restricted(const DecodedCall& call) const {
+  const policy::CallRule* rule = parts_.policy.call_rule(call.row->name);
+  if (rule == nullptr) return std::nullopt;
+  if (rule->action == Action::kKill) {
+    return Answer{Kill{std::string(call.row->name) + " is forbidden by " + rule->origin.rule},
+                  {Action::kKill, 0, rule->origin.rule}};
+  }
+  return syscalls::deny(rule->error, rule->origin.rule);
+}
+
+Answer Dispatcher::by_disposition(const DecodedCall& call) const {
+  if (call.row == nullptr) return syscalls::deny(ENOSYS, "unknown-call");
+  switch (call.row->disposition) {
+    case arch::kNative:
+      return syscalls::proceed();
+    case arch::kAbsent:
+    case arch::kAbsentInKernel:
+      return syscalls::deny(ENOSYS, "absent-call");
+    default:
+      return syscalls::deny(EPERM, "forbidden-call");
+  }
+}
+
+Answer Dispatcher::decide(const DecodedCall& call, tracee::Task& task) {
+  if (call.foreign_abi) {
+    return {Kill{"a system call of a foreign ABI"}, {Action::kKill, 0, "foreign-abi"}};
+  }
+  if (call.row == nullptr) return by_disposition(call);
+  if (std::optional<Answer> answer = restricted(call)) return std::move(*answer);
+  if (call.row->disposition == arch::kConditional &&
+      intercept::allowed_natively(call.row->name, call.event.arguments)) {
+    return syscalls::proceed();
+  }
+  const syscalls::Handler handler = syscalls::find_handler(*call.row);
+  if (handler == nullptr) return by_disposition(call);
+  const std::shared_ptr<syscalls::FsContext> fs = fs_of(task.tid);
+  syscalls::Context context{call,         tracee::RemoteMemory(task.tid), parts_.tasks,
+                            task,         *fs,                            parts_.files,
+                            parts_.affinity, parts_.budget};
+  return handler(context);
+}
+
+void Dispatcher::enforce_on_deny(const DecodedCall& call, Answer& answer) {
+  if (auto* kill = std::get_if<Kill>(&answer.effect)) {
+    violation_ = kill->reason;
+    return;
+  }
+  // A budget's refusal is not the policy's, and a call the kernel lacks is asked for by libraries
+  // that can do without: only what the policy refuses ends the run.
+  const bool by_policy = answer.decision.action == Action::kDeny &&
+                         !answer.decision.rule.starts_with("limit:") &&
+                         answer.decision.error != ENOSYS && answer.decision.error != ENOTTY;
+  if (!by_policy || parts_.policy.on_deny() != policy::OnDeny::kKill) return;
+  violation_ = (call.row != nullptr ? std::string(call.row->name) : unknown_name(call));
+  if (const std::string target = target_of(call); !target.empty()) violation_ += " " + target;
+  violation_ += " was denied (" + answer.decision.rule + ")";
+  answer.decision.action = Action::kKill;
+  answer.effect = Kill{violation_};
+}
+
+void Dispatcher::record(const DecodedCall& call, const tracee::Task& task,
+                        const Decision& decision, const Outcome& outcome, Nanoseconds time) {
+  const bool refused = decision.action == Action::kDeny || decision.action == Action::kKill;
+  const std::string unknown = call.row == nullptr ? unknown_name(call) : std::string();
+  const std::string_view name = call.row != nullptr ? call.row->name : std::string_view(unknown);
+  parts_.tally.count(name, decision, refused ? target_of(call) : std::string());
+  if (parts_.audit.level() == audit::Level::kDenied && !refused) return;
+  audit::SyscallRecord entry;
+  entry.time = time;
+  entry.pid = task.process_number;
+  entry.tid = task.number;
+  entry.syscall = name;
+  entry.arguments = arguments_of(call);
+  entry.decision = decision;
+  if (outcome.known && outcome.delivered) entry.result = outcome.result;
+  parts_.audit.write(entry);
+}
+
+Status Dispatcher::dispatch(intercept::Stop stop) {
+  const SyscallEvent event = stop.event();
+  tracee::Task* task = parts_.tasks.find(event.tid);
+  if (task == nullptr) {
+    // A thread whose first stop has not been reaped yet, or one made by an exec: look it up now.
+    Result<tracee::Task*> added = parts_.tasks.add_new(event.tid);
+    if (!added) return {};  // gone: nobody waits for an answer
+    task = *added;
+  }
+  const Nanoseconds time = parts_.budget.elapsed();
+  const DecodedCall call = tracee::decode(event);
+  Answer answer = decide(call, *task);
+  enforce_on_deny(call, answer);
+  const Decision decision = answer.decision;
+  Result<Outcome> outcome = parts_.interceptor.apply(std::move(stop), std::move(answer.effect));
+  if (!outcome) return tl::make_unexpected(outcome.error());
+  record(call, *task, decision, *outcome, time);
+  return {};
+}
+
+}  // namespace vitrine::supervisor

@@ -1,0 +1,59 @@
+// Dispatcher: the way of one call. Decode once, ask the policy, let the handler serve, apply the
+// effect, and write the one record of it.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+
+#include "audit/sink.h"
+#include "intercept/interceptor.h"
+#include "policy/policy.h"
+#include "supervisor/tally.h"
+#include "syscalls/context.h"
+
+namespace vitrine::supervisor {
+
+class Dispatcher {
+ public:
+  struct Parts {
+    const policy::Policy& policy;
+    intercept::Interceptor& interceptor;
+    tracee::TaskTable& tasks;
+    vfs::FileSystem& files;
+    syscalls::AffinityControl& affinity;
+    syscalls::BudgetControl& budget;
+    audit::AuditSink& audit;
+    Tally& tally;
+  };
+  Dispatcher(const Parts& parts, vfs::DirectoryRef working_directory);
+
+  // Answers one stopped call. An error is the supervisor's own fault; a reason to end the run for a
+  // violation is in violation().
+  Status dispatch(intercept::Stop stop);
+  const std::string& violation() const { return violation_; }
+
+  // --- what the kernel keeps with a task
+  void task_started(const tracee::Task& task);
+  void task_ended(const tracee::Task& task);
+  // Guest path of a process's working directory.
+  std::string working_directory(pid_t tgid) const;
+
+ private:
+  syscalls::Answer decide(const DecodedCall& call, tracee::Task& task);
+  std::optional<syscalls::Answer> restricted(const DecodedCall& call) const;
+  syscalls::Answer by_disposition(const DecodedCall& call) const;
+  void enforce_on_deny(const DecodedCall& call, syscalls::Answer& answer);
+  void record(const DecodedCall& call, const tracee::Task& task, const Decision& decision,
+              const Outcome& outcome, Nanoseconds time);
+  std::shared_ptr<syscalls::FsContext> fs_of(pid_t tid);
+
+  Parts parts_;
+  vfs::DirectoryRef first_working_directory_;
+  std::unordered_map<pid_t, std::shared_ptr<syscalls::FsContext>> fs_;  // by tid
+  std::string violation_;
+};
+
+// What a call named, for reports: its path, or its most telling argument; "" if none.
+std::string target_of(const DecodedCall& call);
+
+}  // namespace vitrine::supervisor

@@ -1,0 +1,225 @@
+// Waiting, and the ends of the loop. What tasks do is in task_events.cc, budgets in budgets.cc.
+#include "supervisor/event_loop.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "supervisor/signals.h"
+
+namespace vitrine::supervisor {
+namespace {
+
+constexpr Nanoseconds kLastOutput = std::chrono::seconds(2);  // for a stalled reader, after a limit
+constexpr std::size_t kCallsAtOnce = 64;  // before signals and clocks get a turn
+
+timespec to_timespec(Nanoseconds value) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(value);
+  return {seconds.count(), (value - seconds).count()};
+}
+
+}  // namespace
+
+EventLoop::EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef working_directory)
+    : parts_(parts),
+      launched_(std::move(launched)),
+      dispatcher_({parts.policy, parts.interceptor, tasks_, parts.files, parts.placement, *this,
+                   parts.audit, parts.tally},
+                  std::move(working_directory)),
+      meter_(tasks_, parts.files),
+      budget_(parts.policy.limits(), parts.placement.visible_count()) {
+  parts_.files.attach(this);
+  listener_open_ = parts_.interceptor.pollable_fd() >= 0;
+  started_ = monotonic_now();
+}
+
+Ending EventLoop::run() {
+  tasks_.add_first(launched_.pid);
+  dispatcher_.task_started(*tasks_.find(launched_.pid));
+  look_at_budgets(true);
+  while (!tasks_.empty()) wait();
+  ending_as_.usage.wall = elapsed();
+  drain_output();
+  parts_.stdio.return_unread_input();
+  parts_.stdio.restore_terminal();
+  Usage& usage = ending_as_.usage;
+  usage.cpu_user = meter_.cpu_user();
+  usage.cpu_system = meter_.cpu_system();
+  usage.memory_peak_bytes = meter_.memory_peak();
+  usage.output_bytes = output_;
+  usage.processes_peak = tasks_.peak_processes();
+  usage.threads_peak = tasks_.peak_threads();
+  usage.scratch_peak_bytes = parts_.files.scratch_peak();
+  return ending_as_;
+}
+
+void EventLoop::wait() {
+  waiting_.clear();
+  waiting_.push_back({parts_.signals, POLLIN, 0});
+  const std::size_t listener_at = waiting_.size();
+  waiting_.push_back({listener_open_ ? parts_.interceptor.pollable_fd() : -1, POLLIN, 0});
+  const std::size_t stdio_at = waiting_.size();
+  parts_.stdio.add_to(waiting_);
+
+  const timespec timeout = to_timespec(std::max(next_look_ - elapsed(), Nanoseconds(0)));
+  const int ready = ::ppoll(waiting_.data(), waiting_.size(), &timeout, nullptr);
+  if (ready < 0 && errno != EINTR) return fail_internally(fail_errno("ppoll").value());
+  if (ready > 0) {
+    // Signals first: the table of tasks is exact before a call is decided on it.
+    if ((waiting_[0].revents & POLLIN) != 0) take_signals();
+    const short listener = waiting_[listener_at].revents;
+    if ((listener & POLLIN) != 0 && !ending_) take_calls();
+    if ((listener & (POLLHUP | POLLERR)) != 0) listener_open_ = false;  // no filtered task is left
+    const bool data = std::any_of(waiting_.begin() + static_cast<std::ptrdiff_t>(stdio_at),
+                                  waiting_.end(), [](const pollfd& e) { return e.revents != 0; });
+    if (data) pump_output();
+  } else {
+    parts_.placement.note_idle(elapsed());
+    parts_.audit.flush();
+  }
+  look_at_budgets(false);
+}
+
+void EventLoop::take_calls() {
+  for (std::size_t i = 0; i < kCallsAtOnce && !ending_; ++i) {
+    Result<std::optional<intercept::Stop>> stop = parts_.interceptor.next();
+    if (!stop) return fail_internally(stop.error());
+    if (*stop) {
+      parts_.placement.note_call(elapsed());
+      if (!command_runs_ && admit_launch(**stop)) {
+        Result<Outcome> outcome = parts_.interceptor.apply(std::move(**stop), Continue{});
+        if (!outcome) return fail_internally(outcome.error());
+        return;
+      }
+      make_room_for_clone((*stop)->event());
+      if (Status done = dispatcher_.dispatch(std::move(**stop)); !done) {
+        return fail_internally(done.error());
+      }
+      if (!dispatcher_.violation().empty()) {
+        return end_run(Verdict::kViolation, dispatcher_.violation());
+      }
+    }
+    // Another thread may be waiting already; NOTIF_RECV without one would block.
+    pollfd again{parts_.interceptor.pollable_fd(), POLLIN, 0};
+    if (::poll(&again, 1, 0) != 1 || (again.revents & POLLIN) == 0) return;
+  }
+}
+
+// The launcher's own execveat, once: our code made it, its arguments lie in our memory, and the
+// program it names is the descriptor that was opened for it.
+bool EventLoop::admit_launch(const intercept::Stop& stop) {
+  const arch::SyscallRow* row = arch::find_syscall(stop.event().number);
+  const bool ours = stop.event().tid == launched_.pid &&
+                    stop.event().audit_arch == arch::kNativeAuditArch && row != nullptr &&
+                    row->name == "execveat";
+  if (!ours || launch_admitted_) return false;
+  launch_admitted_ = true;
+  return true;
+}
+
+void EventLoop::take_signals() {
+  for (const signalfd_siginfo& info : read_signals(parts_.signals)) {
+    switch (info.ssi_signo) {
+      case SIGCHLD: break;
+      case SIGWINCH: parts_.stdio.update_window(); break;
+      case SIGTSTP: suspend(); break;
+      case SIGCONT: break;
+      default: forward(static_cast<int>(info.ssi_signo)); break;
+    }
+  }
+  take_task_events();
+}
+
+// The first goes to the command, as if it had been typed or sent there; the second ends it.
+void EventLoop::forward(int signal) {
+  if (++forwarded_ > 1) return kill_tree();
+  // Its process group is its own while it has not been reaped, which is our doing alone.
+  if (::kill(-launched_.pid, signal) != 0) (void)::kill(launched_.pid, signal);
+}
+
+// Ctrl-Z on the caller's terminal stops the command with the supervisor, and fg continues both.
+void EventLoop::suspend() {
+  for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGSTOP);
+  (void)::raise(SIGSTOP);
+  for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGCONT);
+}
+
+void EventLoop::pump_output() {
+  const auto& limit = parts_.policy.limits().output_bytes;
+  const std::uint64_t left = limit ? *limit - std::min(*limit, output_) : UINT64_MAX / 2;
+  output_ += parts_.stdio.pump(left);
+  if (limit && output_ >= *limit && parts_.stdio.output_waits() && !ending_) {
+    end_run(Verdict::kOutputLimit, "more than " + std::to_string(*limit) + " bytes of output");
+  }
+}
+
+// What the pipes still hold when the last task has gone: all writers are closed, so the relays find
+// the end. A reader that does not read is waited for until the wall budget, as a pipe natively would
+// hold the data; after a limit only shortly.
+void EventLoop::drain_output() {
+  parts_.stdio.close_guest_ends();
+  const Nanoseconds start = elapsed();
+  const auto& wall = parts_.policy.limits().wall;
+  const bool ended_by_limit = ending_as_.verdict != Verdict::kExited;
+  while (!parts_.stdio.output_done()) {
+    const Nanoseconds before = elapsed();
+    if (ended_by_limit && before - start > kLastOutput) return;
+    if (wall && before > *wall) return;
+    pump_output();
+    if (parts_.stdio.output_done() || ending_as_.verdict == Verdict::kOutputLimit) return;
+    waiting_.clear();
+    parts_.stdio.add_to(waiting_);
+    waiting_.push_back({parts_.signals, POLLIN, 0});
+    (void)::poll(waiting_.data(), waiting_.size(), 20);
+    if (!read_signals(parts_.signals).empty()) return;
+  }
+}
+
+void EventLoop::end_run(Verdict verdict, std::string reason) {
+  if (!ending_) {
+    ending_ = true;
+    ending_as_.verdict = verdict;
+    ending_as_.reason = std::move(reason);
+  }
+  kill_tree();
+}
+
+void EventLoop::fail_internally(const Error& error) {
+  end_run(Verdict::kInternalError, error.message());
+}
+
+// By pid: none of these has been reaped, so each number is still its own.
+void EventLoop::kill_tree() {
+  for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGKILL);
+}
+
+std::optional<pid_t> EventLoop::process_of(pid_t tid) const {
+  const tracee::Task* task = tasks_.find(tid);
+  if (task == nullptr) return std::nullopt;
+  return task->tgid;
+}
+
+std::string EventLoop::working_directory(pid_t tgid) const {
+  return dispatcher_.working_directory(tgid);
+}
+
+std::string EventLoop::executable(pid_t) const { return parts_.program; }
+
+std::optional<std::uint64_t> EventLoop::memory_limit() const {
+  return parts_.policy.limits().memory_bytes;
+}
+
+Nanoseconds EventLoop::elapsed() const { return monotonic_now() - started_; }
+
+void EventLoop::refused(std::string_view limit) {
+  parts_.tally.limit_hit(limit);
+  audit::LimitRecord record;
+  record.time = elapsed();
+  record.limit = limit;
+  parts_.audit.write(record);
+}
+
+}  // namespace vitrine::supervisor

@@ -1,0 +1,123 @@
+// EventLoop: waits for whatever happens next (a supervised call, a stop of a task, a signal, data to
+// relay, a deadline) and gives it to its owner. One thread; nothing in it blocks but the wait.
+#pragma once
+
+#include <poll.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "audit/sink.h"
+#include "intercept/interceptor.h"
+#include "limits/budget.h"
+#include "supervisor/dispatcher.h"
+#include "supervisor/launcher.h"
+#include "supervisor/meter.h"
+#include "supervisor/placement.h"
+#include "supervisor/stdio.h"
+#include "supervisor/tally.h"
+#include "tracee/task_table.h"
+
+namespace vitrine::supervisor {
+
+// How the command ended.
+struct Ending {
+  Verdict verdict = Verdict::kInternalError;
+  std::optional<int> exit_code;
+  std::optional<int> signal;
+  std::optional<std::string> reason;
+  std::optional<LaunchFailure> launch_failure;  // the command never ran
+  Usage usage;
+};
+
+class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl {
+ public:
+  struct Parts {
+    const policy::Policy& policy;
+    intercept::Interceptor& interceptor;
+    vfs::FileSystem& files;
+    audit::AuditSink& audit;
+    Tally& tally;
+    Placement& placement;
+    Stdio& stdio;
+    int signals;              // from take_signals
+    std::string program;      // guest path, for /proc/PID/exe
+    std::vector<std::string> argv;
+    bool unprivileged = true;  // no capability may be left in the first task
+  };
+  EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef working_directory);
+
+  // Runs until no task of the tree is left.
+  Ending run();
+
+  // vfs::ProcessView
+  std::vector<pid_t> processes() const override { return tasks_.processes(); }
+  std::vector<pid_t> threads(pid_t tgid) const override { return tasks_.threads(tgid); }
+  std::optional<pid_t> process_of(pid_t tid) const override;
+  std::string working_directory(pid_t tgid) const override;
+  std::string executable(pid_t tgid) const override;
+  unsigned cpu_count() const override { return parts_.placement.visible_count(); }
+  std::optional<std::uint64_t> memory_limit() const override;
+  std::uint64_t memory_used() const override { return last_measured_.memory; }
+
+  // syscalls::BudgetControl
+  const Limits& limits() const override { return parts_.policy.limits(); }
+  std::uint64_t memory_used() override;
+  bool private_memory_fits(pid_t tgid, std::uint64_t bytes) override;
+  bool shared_memory_fits(std::uint64_t bytes) override;
+  void refused(std::string_view limit) override;
+  Nanoseconds elapsed() const override;
+
+ private:
+  void wait();
+  void take_calls();
+  void take_task_events();
+  void take_signals();
+  void pump_output();
+  void look_at_budgets(bool now);
+  void drain_output();
+
+  void on_event(const tracee::TaskEvent& event);
+  void on_new_task(pid_t tid);
+  void on_first_stop(pid_t tid);
+  void on_exec(pid_t tid, pid_t former);
+  void on_signal_stop(pid_t tid, int signal);
+  void on_end(const tracee::TaskEvent& event);
+  void on_first_process_end(const tracee::TaskEvent& event);
+  void make_room_for_clone(const SyscallEvent& event);
+  bool admit_launch(const intercept::Stop& stop);
+  Status verify_from_outside(pid_t pid) const;
+  bool turned_into_no_space(pid_t tid);
+
+  void forward(int signal);
+  void suspend();
+  void apply_rlimits();
+  void end_run(Verdict verdict, std::string reason);
+  void kill_tree();
+  void fail_internally(const Error& error);
+  void resume(pid_t tid, int signal = 0);
+
+  Parts parts_;
+  Launched launched_;
+  tracee::TaskTable tasks_;
+  Dispatcher dispatcher_;
+  Meter meter_;
+  limits::Budget budget_;
+  limits::Measured last_measured_;
+  Nanoseconds started_{};     // monotonic; the command's first instruction
+  Nanoseconds next_look_{};   // since started_
+  std::uint64_t output_ = 0;
+  std::uint64_t data_limit_ = 0;
+  std::uint64_t file_limit_ = 0;
+  std::vector<pollfd> waiting_;
+  bool listener_open_ = false;
+  bool launch_admitted_ = false;
+  bool command_runs_ = false;   // its exec has been seen and verified
+  bool ending_ = false;
+  unsigned forwarded_ = 0;
+  Ending ending_as_;
+};
+
+}  // namespace vitrine::supervisor

@@ -1,0 +1,78 @@
+#include "supervisor/meter.h"
+
+#include <algorithm>
+
+#include "tracee/usage.h"
+
+namespace vitrine::supervisor {
+namespace {
+
+Nanoseconds from_timeval(const timeval& value) {
+  return std::chrono::seconds(value.tv_sec) + std::chrono::microseconds(value.tv_usec);
+}
+
+}  // namespace
+
+Nanoseconds Meter::sample_cpu() {
+  Nanoseconds total{};
+  for (const pid_t tgid : tasks_.processes()) {
+    const Result<Nanoseconds> used = tracee::cpu_time(tgid);
+    if (used) processes_[tgid].cpu = *used;
+    total += processes_[tgid].cpu;
+  }
+  return total;
+}
+
+std::uint64_t Meter::sample_memory() {
+  scratch_ = files_.scratch_used();
+  shared_ = 0;
+  std::uint64_t anonymous = 0;
+  for (const pid_t tgid : tasks_.processes()) {
+    const Result<tracee::MemoryUse> used = tracee::memory_use(tgid);
+    if (!used) continue;
+    processes_[tgid].anonymous = used->anonymous;
+    anonymous += used->anonymous;
+    shared_ = std::max(shared_, used->shared);
+  }
+  // Mapped scratch files are shared memory too: whichever of the two is larger holds the other.
+  return anonymous + std::max(scratch_, shared_);
+}
+
+limits::Measured Meter::measure() {
+  limits::Measured now;
+  now.cpu = sample_cpu() + dead_user_ + dead_system_;
+  now.memory = sample_memory();
+  memory_peak_ = std::max(memory_peak_, now.memory);
+  return now;
+}
+
+std::uint64_t Meter::held_elsewhere(pid_t tgid) const {
+  std::uint64_t held = std::max(scratch_, shared_);
+  for (const auto& [other, process] : processes_) {
+    if (other != tgid) held += process.anonymous;
+  }
+  return held;
+}
+
+// wait4 gives the process together with the children that it has waited for, which were counted
+// when they died. What it has for itself lies between its own clock as last seen and that total.
+void Meter::process_ended(pid_t tgid, pid_t parent, const rusage& usage) {
+  const Nanoseconds user = from_timeval(usage.ru_utime);
+  const Nanoseconds system = from_timeval(usage.ru_stime);
+  const Nanoseconds total = user + system;
+  const Process last = processes_[tgid];
+  const Nanoseconds own = std::clamp(total - last.children, std::min(last.cpu, total), total);
+  const double share = total.count() == 0 ? 0.0 : static_cast<double>(own.count()) /
+                                                      static_cast<double>(total.count());
+  const auto own_user = Nanoseconds(static_cast<std::int64_t>(
+      static_cast<double>(user.count()) * share));
+  dead_user_ += own_user;
+  dead_system_ += own - own_user;
+  processes_.erase(tgid);
+  if (processes_.contains(parent)) processes_[parent].children += own + last.children;
+  const auto peak = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  if (memory_peak_ == 0) memory_peak_ = peak;  // it ended before it was ever measured
+  (void)sample_cpu();
+}
+
+}  // namespace vitrine::supervisor

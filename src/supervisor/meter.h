@@ -1,0 +1,50 @@
+// Meter: what the tree has used so far, measured from the kernel's own accounts.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <unordered_map>
+
+#include "limits/budget.h"
+#include "tracee/task_table.h"
+#include "vfs/filesystem.h"
+
+namespace vitrine::supervisor {
+
+class Meter {
+ public:
+  Meter(const tracee::TaskTable& tasks, vfs::FileSystem& files) : tasks_(tasks), files_(files) {}
+
+  limits::Measured measure();
+  // Bytes held outside the private memory of `tgid`: what its RLIMIT_DATA has to leave room for.
+  std::uint64_t held_elsewhere(pid_t tgid) const;
+  // A process was reaped; `usage` is wait4's, which holds the children it waited for as well.
+  void process_ended(pid_t tgid, pid_t parent, const rusage& usage);
+
+  Nanoseconds cpu_user() const { return dead_user_; }
+  Nanoseconds cpu_system() const { return dead_system_; }
+  std::uint64_t memory_peak() const { return memory_peak_; }
+
+ private:
+  Nanoseconds sample_cpu();
+  std::uint64_t sample_memory();
+
+  struct Process {
+    Nanoseconds cpu{};             // last seen on its own clock
+    Nanoseconds children{};        // of dead children, theirs included
+    std::uint64_t anonymous = 0;
+  };
+
+  const tracee::TaskTable& tasks_;
+  vfs::FileSystem& files_;
+  std::unordered_map<pid_t, Process> processes_;
+  Nanoseconds dead_user_{};
+  Nanoseconds dead_system_{};
+  std::uint64_t scratch_ = 0;
+  std::uint64_t shared_ = 0;
+  std::uint64_t memory_peak_ = 0;
+};
+
+}  // namespace vitrine::supervisor

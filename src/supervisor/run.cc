@@ -1,0 +1,314 @@
+#include "supervisor/run.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "intercept/filter.h"
+#include "intercept/notify.h"
+#include "program/elf.h"
+#include "supervisor/event_loop.h"
+#include "supervisor/landlock.h"
+#include "supervisor/signals.h"
+
+namespace vitrine::supervisor {
+namespace {
+
+constexpr uid_t kUnprivileged = 65534;  // "nobody", on every distribution
+constexpr rlim_t kMostDescriptors = 1024;
+
+// What a run is made of, in the order in which it is built.
+struct Setup {
+  UniqueFd signals;
+  std::unique_ptr<vfs::FileSystem> files;
+  vfs::DirectoryRef working_directory;
+  UniqueFd program;
+  LandlockRuleset landlock;
+  std::unique_ptr<Stdio> stdio;
+  std::unique_ptr<intercept::Interceptor> interceptor;
+};
+
+std::optional<uid_t> identity_to_drop_to() {
+  if (::geteuid() != 0) return std::nullopt;
+  return kUnprivileged;
+}
+
+vfs::Identity guest_identity() {
+  const std::optional<uid_t> dropped = identity_to_drop_to();
+  if (dropped) return {*dropped, *dropped};
+  return {::getuid(), ::getgid()};
+}
+
+// Later code may count on descriptors above 2 being its own.
+Status ensure_standard_descriptors() {
+  for (int number = 0; number < 3; ++number) {
+    if (::fcntl(number, F_GETFD) >= 0) continue;
+    if (::open("/dev/null", O_RDWR) < 0) return fail_errno("/dev/null");
+  }
+  return {};
+}
+
+// Scratch files and folders in use hold a descriptor here each.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::vector<std::pair<int, rlimit>> launch_limits(const Limits& limits) {
+  std::vector<std::pair<int, rlimit>> all{
+      // 1 and not 0: a core_pattern that is a pipe ignores 0 but not 1 (fs/coredump.c).
+      {RLIMIT_CORE, {1, 1}},
+      {RLIMIT_MEMLOCK, {0, 0}},
+      {RLIMIT_MSGQUEUE, {0, 0}},
+      {RLIMIT_NICE, {0, 0}},
+      {RLIMIT_RTPRIO, {0, 0}},
+  };
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    const rlim_t most = std::min<rlim_t>(files.rlim_max, kMostDescriptors);
+    all.emplace_back(RLIMIT_NOFILE, rlimit{most, most});
+  }
+  if (limits.cpu) {
+    // Behind the supervisor's own account, should that ever fail.
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*limits.cpu).count();
+    const auto most = static_cast<rlim_t>(seconds + seconds / 50 + 5);
+    all.emplace_back(RLIMIT_CPU, rlimit{most, most});
+  }
+  return all;
+}
+
+std::vector<std::string> environment_strings(const RunRequest& request) {
+  std::vector<std::string> all;
+  all.reserve(request.environment.size());
+  for (const auto& [name, value] : request.environment) {
+    std::string entry = name;
+    entry += '=';
+    entry += value;
+    all.push_back(std::move(entry));
+  }
+  return all;
+}
+
+tl::unexpected<Error> because(const std::string& what, const Error& error) {
+  return tl::make_unexpected(Error{error.kind == Error::Kind::kInvalid ? error.kind
+                                                                       : Error::Kind::kSystem,
+                                   error.code,
+                                   error.kind == Error::Kind::kInvalid ? error.what : what});
+}
+
+// The program and its ELF interpreter: all that the command may ever execute natively.
+Status open_program(const RunRequest& request, Setup& setup) {
+  const vfs::Caller nobody;
+  Result<UniqueFd> program =
+      setup.files->open_program(nobody, setup.files->root(), request.program);
+  if (!program) return because(request.program, program.error());
+  setup.program = std::move(*program);
+  const std::string path = "/proc/self/fd/" + std::to_string(setup.program.get());
+  std::vector<int> executables{setup.program.get()};
+  UniqueFd loader;
+  const Result<program::ElfNeeds> elf = program::read_elf(path, "/");
+  if (!elf) return fail(ENOEXEC, request.program);
+  if (!elf->loader.empty()) {
+    Result<UniqueFd> opened =
+        setup.files->open_program(nobody, setup.files->root(), elf->loader);
+    if (!opened) return because(elf->loader, opened.error());
+    loader = std::move(*opened);
+    executables.push_back(loader.get());
+  }
+  Result<LandlockRuleset> ruleset = make_ruleset(executables);
+  if (!ruleset) return tl::make_unexpected(ruleset.error());
+  setup.landlock = std::move(*ruleset);
+  return {};
+}
+
+Status prepare(const RunRequest& request, Setup& setup) {
+  if (Status status = ensure_standard_descriptors(); !status) return status;
+  Result<UniqueFd> signals = take_signals();
+  if (!signals) return tl::make_unexpected(signals.error());
+  setup.signals = std::move(*signals);
+  raise_descriptor_limit();
+
+  vfs::Options options;
+  options.identity = guest_identity();
+  Result<std::unique_ptr<vfs::FileSystem>> files =
+      vfs::FileSystem::build(request.policy.files(), options);
+  if (!files) return tl::make_unexpected(files.error());
+  setup.files = std::move(*files);
+
+  Result<vfs::DirectoryRef> folder = setup.files->open_directory(
+      vfs::Caller{}, setup.files->root(), request.working_directory);
+  if (!folder) return because("--cwd " + request.working_directory, folder.error());
+  setup.working_directory = std::move(*folder);
+
+  if (Status status = open_program(request, setup); !status) return status;
+  Result<std::unique_ptr<Stdio>> stdio = Stdio::create();
+  if (!stdio) return tl::make_unexpected(stdio.error());
+  setup.stdio = std::move(*stdio);
+  return {};
+}
+
+Result<Launched> start(const RunRequest& request, Setup& setup) {
+  const policy::Policy& policy = request.policy;
+  Result<std::vector<sock_filter>> filter = intercept::compile_filter(
+      {intercept::FilterAction::kNotify, [&policy](const arch::SyscallRow& row) {
+         return policy.call_rule(row.name) != nullptr;
+       }});
+  if (!filter) return tl::make_unexpected(filter.error());
+
+  LaunchPlan plan;
+  plan.filter = std::move(*filter);
+  plan.listener = true;
+  plan.program = setup.program.get();
+  plan.argv = request.argv;
+  plan.environment = environment_strings(request);
+  plan.stdio = setup.stdio->guest_ends();
+  plan.terminal = setup.stdio->guest_terminal();
+  plan.pass_fds = request.pass_fds;
+  plan.drop_to = identity_to_drop_to();
+  plan.landlock_ruleset = setup.landlock.fd ? setup.landlock.fd.get() : -1;
+  plan.limits = launch_limits(policy.limits());
+  Result<Launched> launched = launch(plan);
+  if (!launched) return launched;
+  Result<std::unique_ptr<intercept::NotifyInterceptor>> interceptor =
+      intercept::NotifyInterceptor::create(std::move(launched->listener));
+  if (!interceptor) return tl::make_unexpected(interceptor.error());
+  setup.interceptor = std::move(*interceptor);
+  return launched;
+}
+
+std::string utc_now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  std::tm parts{};
+  ::gmtime_r(&now.tv_sec, &parts);
+  char text[48];
+  const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  std::snprintf(text + length, sizeof text - length, ".%03ldZ", now.tv_nsec / 1'000'000);
+  return text;
+}
+
+const char* word_for(audit::Level level) {
+  switch (level) {
+    case audit::Level::kDenied: return "denied";
+    case audit::Level::kMediated: return "mediated";
+    case audit::Level::kAll: break;
+  }
+  return "all";
+}
+
+void write_start(const RunRequest& request, const Setup& setup) {
+  audit::StartRecord record;
+  record.version = VITRINE_VERSION;
+  record.argv = request.command;
+  for (const policy::ProfileIdentity& profile : request.policy.profiles()) {
+    record.profiles.emplace_back(profile.name, profile.sha256);
+  }
+  if (setup.interceptor) record.backend = setup.interceptor->capabilities().name;
+  record.level = word_for(request.audit->level());
+  utsname host{};
+  if (::uname(&host) == 0) record.kernel = host.release;
+  record.limits = request.policy.limits();
+  if (setup.files) record.scratch_bytes = setup.files->scratch_quota();
+  record.utc = utc_now();
+  request.audit->write(record);
+}
+
+int exit_status(const Ending& ending) {
+  switch (ending.verdict) {
+    case Verdict::kExited: return ending.exit_code.value_or(0);
+    case Verdict::kSignaled: return 128 + ending.signal.value_or(0);
+    case Verdict::kWallLimit:
+    case Verdict::kCpuLimit: return 124;
+    case Verdict::kMemoryLimit: return 122;
+    case Verdict::kOutputLimit: return 121;
+    case Verdict::kViolation: return 120;
+    case Verdict::kSetupError:
+    case Verdict::kInternalError: break;
+  }
+  return 125;
+}
+
+Report blank_report(const RunRequest& request) {
+  Report report;
+  for (const policy::ProfileIdentity& profile : request.policy.profiles()) {
+    report.profiles.push_back(profile.name);
+  }
+  report.command = request.command;
+  report.limits = request.policy.limits();
+  return report;
+}
+
+void set_failed(Report& report, const Error& error) {
+  report.verdict = Verdict::kSetupError;
+  report.reason = error.message();
+  report.exit_status = 125;
+}
+
+void collect(const RunRequest& request, Setup& setup, Report& report) {
+  for (const CollectRequest& item : request.collect) {
+    const Status done =
+        setup.files->collect(item.guest, item.host, setup.files->scratch_quota() + (1U << 20));
+    if (done || report.reason) continue;
+    report.reason = "--collect " + item.guest + ": " + done.error().message();
+  }
+}
+
+void fill(Report& report, const Ending& ending, const Setup& setup, const Tally& tally) {
+  report.verdict = ending.verdict;
+  if (ending.verdict != Verdict::kSetupError) {
+    report.exit_code = ending.exit_code;
+    report.signal = ending.signal;
+  }
+  report.reason = ending.reason;
+  if (ending.launch_failure) {
+    report.reason = std::string(ending.launch_failure->step) + ": " +
+                    fail(ending.launch_failure->error, "").value().message().substr(2);
+  }
+  report.exit_status = exit_status(ending);
+  report.usage = ending.usage;
+  report.scratch_bytes = setup.files->scratch_quota();
+  tally.fill(report);
+}
+
+}  // namespace
+
+Report run(RunRequest request) {
+  Report report = blank_report(request);
+  Setup setup;
+  if (Status prepared = prepare(request, setup); !prepared) {
+    set_failed(report, prepared.error());
+    (void)request.audit->finish(report);
+    return report;
+  }
+  report.scratch_bytes = setup.files->scratch_quota();
+  Result<Launched> launched = start(request, setup);
+  if (!launched) {
+    setup.stdio->restore_terminal();
+    set_failed(report, launched.error());
+    (void)request.audit->finish(report);
+    return report;
+  }
+  report.backend = setup.interceptor->capabilities().name;
+  write_start(request, setup);
+  request.audit->start();
+
+  Tally tally;
+  Placement placement(request.policy.limits().cpus.value_or(0));
+  placement.begin(launched->pid);
+  EventLoop loop({request.policy, *setup.interceptor, *setup.files, *request.audit, tally,
+                  placement, *setup.stdio, setup.signals.get(), request.program, request.argv},
+                 std::move(*launched), setup.working_directory);
+  const Ending ending = loop.run();
+  fill(report, ending, setup, tally);
+  collect(request, setup, report);
+  (void)request.audit->finish(report);
+  return report;
+}
+
+}  // namespace vitrine::supervisor

@@ -1,0 +1,32 @@
+#include "supervisor/signals.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+namespace vitrine::supervisor {
+
+Result<UniqueFd> take_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT}) {
+    ::sigaddset(&set, signal);
+  }
+  sigset_t blocked = set;
+  ::sigaddset(&blocked, SIGPIPE);  // a reader that went away is an error of write(2), not our end
+  ::sigaddset(&blocked, SIGTTOU);
+  if (::sigprocmask(SIG_BLOCK, &blocked, nullptr) != 0) return fail_errno("sigprocmask");
+  // An inherited SIG_IGN of SIGCHLD would make the kernel reap our children (sigaction(2)).
+  if (::signal(SIGCHLD, SIG_DFL) == SIG_ERR) return fail_errno("signal");
+  UniqueFd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return fail_errno("signalfd");
+  return fd;
+}
+
+std::vector<signalfd_siginfo> read_signals(int fd) {
+  std::vector<signalfd_siginfo> all;
+  signalfd_siginfo info{};
+  while (::read(fd, &info, sizeof info) == sizeof info) all.push_back(info);
+  return all;
+}
+
+}  // namespace vitrine::supervisor

@@ -1,0 +1,313 @@
+#include "supervisor/stdio.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+namespace vitrine::supervisor {
+namespace {
+
+constexpr std::size_t kChunk = 64 * 1024;
+constexpr std::size_t kMostAtOnce = 1 << 20;  // per wake-up and direction, so that all get a turn
+constexpr int kPipeSize = 1 << 20;            // asked for; the system may refuse (pipe(7))
+
+bool readable_now(int fd) {
+  pollfd entry{fd, POLLIN, 0};
+  return ::poll(&entry, 1, 0) == 1 && (entry.revents & POLLIN) != 0;
+}
+
+// A pipe or terminal of the caller, re-opened so that O_NONBLOCK is ours alone. Regular files never
+// block and share their offset with the caller: used as they are. Where re-opening is refused (a
+// terminal of another user) the caller's own description is used.
+UniqueFd reopened_sink(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return UniqueFd();
+  if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode)) return UniqueFd();
+  char path[48];
+  std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return UniqueFd(::open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+// write(2) that does not wait, for every kind of sink.
+ssize_t write_without_waiting(int fd, const char* data, std::size_t size) {
+  const ssize_t sent = ::send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent >= 0 || errno != ENOTSOCK) return sent;
+  return ::write(fd, data, size);
+}
+
+}  // namespace
+
+// --- Relay
+
+Relay::Relay(int from, int to) : from_(from), to_(to) {
+  struct stat status {};
+  const bool appends = (::fcntl(to, F_GETFL) & O_APPEND) != 0;
+  const bool plain =
+      ::fstat(to, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode));
+  if (!plain || appends) way_ = Way::kCopy;  // splice(2): EINVAL for appending files and terminals
+}
+
+void Relay::add_to(std::vector<pollfd>& waiting) const {
+  if (done_) return;
+  if (blocked_ || !pending_.empty()) {
+    waiting.push_back({to_, POLLOUT, 0});
+  } else {
+    waiting.push_back({from_, POLLIN, 0});
+    // A reader that goes away while nothing is written must still be noticed (`| head`).
+    waiting.push_back({to_, 0, 0});
+  }
+}
+
+bool Relay::has_input() const { return !done_ && (!pending_.empty() || readable_now(from_)); }
+
+std::uint64_t Relay::splice_once(std::uint64_t allowance) {
+  const std::size_t size = std::min<std::uint64_t>(allowance, kMostAtOnce);
+  const ssize_t moved =
+      ::splice(from_, nullptr, to_, nullptr, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  if (moved > 0) {
+    blocked_ = false;
+    return static_cast<std::uint64_t>(moved);
+  }
+  if (moved == 0) {
+    source_ended_ = true;
+    done_ = true;
+  } else if (errno == EAGAIN) {
+    blocked_ = readable_now(from_);  // data is there: it is the sink that has no room
+  } else if (errno == EINVAL) {
+    way_ = Way::kCopy;
+  } else if (errno != EINTR) {
+    done_ = true;
+  }
+  return 0;
+}
+
+bool Relay::flush() {
+  while (pending_start_ < pending_.size()) {
+    const ssize_t put = write_without_waiting(to_, pending_.data() + pending_start_,
+                                              pending_.size() - pending_start_);
+    if (put > 0) {
+      pending_start_ += static_cast<std::size_t>(put);
+    } else if (put < 0 && errno == EAGAIN) {
+      blocked_ = true;
+      return false;
+    } else if (put < 0 && errno == EINTR) {
+      continue;
+    } else {
+      done_ = true;
+      pending_.clear();
+      pending_start_ = 0;
+      return false;
+    }
+  }
+  pending_.clear();
+  pending_start_ = 0;
+  blocked_ = false;
+  if (source_ended_) done_ = true;
+  return !done_;
+}
+
+std::uint64_t Relay::copy_once(std::uint64_t allowance) {
+  if (!flush()) return 0;
+  if (!readable_now(from_)) {
+    pollfd entry{from_, POLLIN, 0};
+    if (::poll(&entry, 1, 0) != 1) return 0;  // POLLHUP alone: the end, found by read below
+  }
+  pending_.resize(std::min<std::uint64_t>(allowance, kChunk));
+  const ssize_t got = ::read(from_, pending_.data(), pending_.size());
+  // EIO: the last holder of a pseudo-terminal's slave side is gone (pty(7)).
+  if (got <= 0) {
+    pending_.clear();
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+    done_ = true;
+    return 0;
+  }
+  pending_.resize(static_cast<std::size_t>(got));
+  (void)flush();
+  return static_cast<std::uint64_t>(got);
+}
+
+std::uint64_t Relay::pump(std::uint64_t allowance) {
+  std::uint64_t moved = 0;
+  // A closed reader makes the next write fail for the program as well: SIGPIPE, as natively.
+  pollfd sink{to_, 0, 0};
+  if (!done_ && ::poll(&sink, 1, 0) == 1 && (sink.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
+    done_ = true;
+  }
+  while (!done_ && moved < kMostAtOnce) {
+    const std::uint64_t left = allowance - moved;
+    if (left == 0) {
+      if (!pending_.empty()) (void)flush();
+      break;
+    }
+    const std::uint64_t step = way_ == Way::kSplice ? splice_once(left) : copy_once(left);
+    if (step == 0) {
+      if (way_ == Way::kCopy || done_ || errno != EINVAL) break;
+      continue;  // splice turned out not to be possible here
+    }
+    moved += step;
+  }
+  return moved;
+}
+
+// --- Stdio
+
+Result<std::unique_ptr<Stdio>> Stdio::create() {
+  std::unique_ptr<Stdio> made(new Stdio());
+  for (int number = 0; number < 3; ++number) {
+    made->is_terminal_[static_cast<std::size_t>(number)] = ::isatty(number) == 1;
+  }
+  if (std::ranges::any_of(made->is_terminal_, [](bool is) { return is; })) {
+    if (Status status = made->make_terminal(); !status) return tl::make_unexpected(status.error());
+  }
+  if (Status status = made->make_input(); !status) return tl::make_unexpected(status.error());
+  for (const int number : {1, 2}) {
+    if (Status status = made->make_output(number); !status) {
+      return tl::make_unexpected(status.error());
+    }
+  }
+  return made;
+}
+
+Stdio::~Stdio() { restore_terminal(); }
+
+// A pseudo-terminal with the modes and the size of the caller's.
+Status Stdio::make_terminal() {
+  master_.reset(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+  if (!master_) return fail_errno("posix_openpt");
+  if (::grantpt(master_.get()) != 0 || ::unlockpt(master_.get()) != 0) return fail_errno("unlockpt");
+  terminal_.reset(::ioctl(master_.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!terminal_) {
+    char name[64];
+    if (::ptsname_r(master_.get(), name, sizeof name) != 0) return fail_errno("ptsname_r");
+    terminal_.reset(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    if (!terminal_) return fail_errno(name);
+  }
+  const auto first = std::ranges::find(is_terminal_, true) - is_terminal_.begin();
+  termios modes{};
+  if (::tcgetattr(static_cast<int>(first), &modes) == 0) {
+    // Without raw mode the caller's terminal still adds carriage returns: not twice.
+    if (!is_terminal_[0]) modes.c_oflag &= ~static_cast<tcflag_t>(OPOST);
+    (void)::tcsetattr(terminal_.get(), TCSANOW, &modes);
+  }
+  update_window();
+  if (is_terminal_[0]) enter_raw_mode();
+  return {};
+}
+
+void Stdio::enter_raw_mode() {
+  termios modes{};
+  if (::tcgetattr(0, &modes) != 0) return;
+  saved_modes_ = modes;
+  ::cfmakeraw(&modes);
+  (void)::tcsetattr(0, TCSADRAIN, &modes);
+}
+
+void Stdio::restore_terminal() {
+  if (!saved_modes_) return;
+  (void)::tcsetattr(0, TCSADRAIN, &*saved_modes_);
+  saved_modes_.reset();
+}
+
+void Stdio::update_window() {
+  if (!master_) return;
+  const auto first = std::ranges::find(is_terminal_, true) - is_terminal_.begin();
+  winsize size{};
+  if (::ioctl(static_cast<int>(first), TIOCGWINSZ, &size) != 0) return;
+  (void)::ioctl(master_.get(), TIOCSWINSZ, &size);
+}
+
+Status Stdio::make_input() {
+  if (is_terminal_[0]) {
+    input_.emplace(0, master_.get());
+    return {};
+  }
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe2");
+  guest_[0].reset(ends[0]);
+  own_[0].reset(ends[1]);
+  (void)::fcntl(ends[1], F_SETFL, O_NONBLOCK);
+  input_.emplace(0, ends[1]);
+  return {};
+}
+
+Status Stdio::make_output(int number) {
+  const auto index = static_cast<std::size_t>(number);
+  const UniqueFd& reopened = sinks_[index] = reopened_sink(number);
+  const int sink = reopened ? reopened.get() : number;
+  if (is_terminal_[index]) {
+    // Both terminals of the caller are one here, as they nearly always are there.
+    if (number == 1 || !is_terminal_[1]) outputs_.emplace_back(master_.get(), sink);
+    return {};
+  }
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe2");
+  own_[index].reset(ends[0]);
+  guest_[index].reset(ends[1]);
+  (void)::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  (void)::fcntl(ends[0], F_SETPIPE_SZ, kPipeSize);
+  outputs_.emplace_back(ends[0], sink);
+  return {};
+}
+
+std::array<int, 3> Stdio::guest_ends() const {
+  std::array<int, 3> ends{};
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    ends[i] = guest_[i] ? guest_[i].get() : terminal_.get();
+  }
+  return ends;
+}
+
+void Stdio::close_guest_ends() {
+  for (UniqueFd& end : guest_) end.reset();
+  terminal_.reset();
+}
+
+void Stdio::add_to(std::vector<pollfd>& waiting) const {
+  if (input_) input_->add_to(waiting);
+  for (const Relay& output : outputs_) output.add_to(waiting);
+}
+
+std::uint64_t Stdio::pump(std::uint64_t output_left) {
+  if (input_) {
+    (void)input_->pump(kMostAtOnce);
+    if (input_->done()) {
+      input_.reset();
+      own_[0].reset();  // end of file for the program
+    }
+  }
+  std::uint64_t moved = 0;
+  for (Relay& output : outputs_) {
+    if (output.done()) continue;
+    moved += output.pump(output_left - moved);
+    // The reader is gone: close our end, so that the program gets SIGPIPE as it would natively.
+    if (output.done()) {
+      for (UniqueFd& end : own_) {
+        if (end.get() == output.source()) end.reset();
+      }
+    }
+  }
+  return moved;
+}
+
+bool Stdio::output_waits() const {
+  return std::ranges::any_of(outputs_, [](const Relay& output) { return output.has_input(); });
+}
+
+bool Stdio::output_done() const {
+  return std::ranges::all_of(outputs_, [](const Relay& output) { return output.done(); });
+}
+
+void Stdio::return_unread_input() {
+  int unread = 0;
+  if (!own_[0] || ::ioctl(own_[0].get(), FIONREAD, &unread) != 0 || unread <= 0) return;
+  (void)::lseek(0, -static_cast<off_t>(unread), SEEK_CUR);  // fails on what cannot seek
+}
+
+}  // namespace vitrine::supervisor

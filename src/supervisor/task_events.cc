@@ -1,0 +1,216 @@
+// What tasks do: start, execute, get signals, end.
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "supervisor/event_loop.h"
+#include "tracee/proc_status.h"
+#include "tracee/registers.h"
+
+namespace vitrine::supervisor {
+
+using tracee::Task;
+using tracee::TaskEvent;
+
+void EventLoop::take_task_events() {
+  for (;;) {
+    Result<std::optional<TaskEvent>> event = tracee::next_task_event();
+    if (!event && event.error().code == ECHILD) {
+      // Nothing is left to wait for, whatever the table says.
+      for (const pid_t pid : tasks_.processes()) {
+        for (const pid_t tid : tasks_.threads(pid)) tasks_.remove(tid);
+      }
+      return;
+    }
+    if (!event) return fail_internally(event.error());
+    if (!*event) return;
+    on_event(**event);
+  }
+}
+
+void EventLoop::on_event(const TaskEvent& event) {
+  using Kind = TaskEvent::Kind;
+  switch (event.kind) {
+    case Kind::kExited:
+    case Kind::kKilled:
+      return on_end(event);
+    case Kind::kInterruptStop:
+      return on_first_stop(event.tid);
+    case Kind::kCloneStop:
+      if (Task* parent = tasks_.find(event.tid)) parent->clone_pending = false;
+      on_new_task(static_cast<pid_t>(event.value));
+      return resume(event.tid);
+    case Kind::kExecStop:
+      return on_exec(event.tid, static_cast<pid_t>(event.value));
+    case Kind::kSignalStop:
+      return on_signal_stop(event.tid, static_cast<int>(event.value));
+    case Kind::kGroupStop:
+      (void)tracee::listen(event.tid);  // gone: its end is reported next
+      return;
+    case Kind::kSeccompStop:
+      // This backend's filter never asks for one: resuming would perform an undecided call.
+      return end_run(Verdict::kInternalError, "an unexpected seccomp stop");
+    case Kind::kSyscallStop:
+    case Kind::kOtherStop:
+      return resume(event.tid);
+  }
+}
+
+void EventLoop::resume(pid_t tid, int signal) {
+  // kTaskGone: killed in its stop. Anything else would leave a task stopped for ever.
+  if (Status resumed = tracee::resume(tid, signal);
+      !resumed && resumed.error().kind != Error::Kind::kTaskGone) {
+    fail_internally(resumed.error());
+  }
+}
+
+// Either the parent's event or the task's own first stop comes first; both lead here.
+void EventLoop::on_new_task(pid_t tid) {
+  if (tid <= 0 || tasks_.find(tid) != nullptr) return;
+  Result<Task*> added = tasks_.add_new(tid);
+  if (!added) return;  // killed before it ever ran
+  const Task& task = **added;
+  dispatcher_.task_started(task);
+  if (task.tid != launched_.pid) parts_.placement.spread(tasks_.threads(launched_.pid));
+  parts_.placement.task_started(tid);
+  audit::ProcessRecord record;
+  record.time = elapsed();
+  record.pid = task.process_number;
+  record.tid = task.number;
+  record.event = task.tid == task.tgid ? audit::ProcessRecord::Event::kStart
+                                       : audit::ProcessRecord::Event::kThread;
+  record.host_pid = tid;
+  parts_.audit.write(record);
+}
+
+void EventLoop::on_first_stop(pid_t tid) {
+  on_new_task(tid);
+  if (ending_) {
+    kill_tree();
+    return;
+  }
+  apply_rlimits();
+  resume(tid);
+}
+
+// Re-read from outside before the first instruction of the command: a step of the start-up that
+// silently did nothing is found here (threat model: filter and start-up).
+Status EventLoop::verify_from_outside(pid_t pid) const {
+  Result<tracee::ProcStatus> child = tracee::read_proc_status(pid);
+  if (!child) return tl::make_unexpected(child.error());
+  if (child->no_new_privs == 0) return fail(EPERM, "no_new_privs is not set");
+  if (child->capabilities != 0) return fail(EPERM, "capabilities are left");
+  if (!parts_.interceptor.capabilities().uses_filter) return {};
+  if (child->seccomp_mode != SECCOMP_MODE_FILTER) return fail(EPERM, "no filter is in place");
+  Result<tracee::ProcStatus> own = tracee::read_proc_status(::getpid());
+  if (!own) return tl::make_unexpected(own.error());
+  if (child->seccomp_filters >= 0 && child->seccomp_filters <= own->seccomp_filters) {
+    return fail(EPERM, "the filter is not in place");
+  }
+  return {};
+}
+
+void EventLoop::on_exec(pid_t tid, pid_t former) {
+  tasks_.collapse_to_leader(tid, former);
+  if (!command_runs_) {
+    if (Status verified = verify_from_outside(tid); !verified) {
+      return end_run(Verdict::kSetupError, verified.error().message());
+    }
+    command_runs_ = true;
+    started_ = monotonic_now();
+    parts_.stdio.close_guest_ends();
+    look_at_budgets(true);
+  }
+  const Task* task = tasks_.find(tid);
+  audit::ProcessRecord record;
+  record.time = elapsed();
+  record.pid = task->process_number;
+  record.tid = task->number;
+  record.event = audit::ProcessRecord::Event::kExec;
+  record.host_pid = tid;
+  record.program = parts_.program;
+  record.argv = parts_.argv;
+  parts_.audit.write(record);
+  resume(tid);
+}
+
+// RLIMIT_FSIZE is how the kernel itself enforces the scratch quota while data is written natively. It
+// says so with EFBIG and a signal; what a full filesystem says is ENOSPC. The signal is sent from
+// within the write, so the task stops right behind it and its result can still be replaced.
+bool EventLoop::turned_into_no_space(pid_t tid) {
+  const Result<std::int64_t> result = tracee::return_value(tid);
+  if (!result || *result != -EFBIG) return false;
+  if (Status set = tracee::set_return_value(tid, -ENOSPC); !set) return false;
+  refused("scratch");
+  return true;
+}
+
+void EventLoop::on_signal_stop(pid_t tid, int signal) {
+  if (signal == SIGXFSZ && turned_into_no_space(tid)) return resume(tid);
+  const Task* task = tasks_.find(tid);
+  audit::SignalRecord record;
+  record.time = elapsed();
+  record.pid = task == nullptr ? 0 : task->process_number;
+  record.tid = task == nullptr ? 0 : task->number;
+  record.signal = signal;
+  parts_.audit.write(record);
+  resume(tid, signal);
+}
+
+void EventLoop::on_end(const TaskEvent& event) {
+  Task* task = tasks_.find(event.tid);
+  if (task == nullptr) return;
+  const bool process = task->tid == task->tgid;
+  if (process) meter_.process_ended(task->tgid, task->parent, event.usage);
+  audit::ProcessRecord record;
+  record.time = elapsed();
+  record.pid = task->process_number;
+  record.tid = task->number;
+  record.event = audit::ProcessRecord::Event::kExit;
+  if (event.kind == TaskEvent::Kind::kExited) record.exit_code = static_cast<int>(event.value);
+  if (event.kind == TaskEvent::Kind::kKilled) record.signal = static_cast<int>(event.value);
+  parts_.audit.write(record);
+  dispatcher_.task_ended(*task);
+  parts_.placement.task_ended(event.tid);
+  tasks_.remove(event.tid);
+  if (event.tid == launched_.pid) on_first_process_end(event);
+}
+
+void EventLoop::on_first_process_end(const TaskEvent& event) {
+  if (event.kind == TaskEvent::Kind::kExited) {
+    ending_as_.exit_code = static_cast<int>(event.value);
+  } else {
+    ending_as_.signal = static_cast<int>(event.value);
+  }
+  if (!ending_) {
+    ending_ = true;
+    ending_as_.verdict =
+        ending_as_.signal ? Verdict::kSignaled : Verdict::kExited;
+    if (!command_runs_) {
+      ending_as_.verdict = Verdict::kSetupError;
+      ending_as_.launch_failure = read_failure(launched_.failures.get());
+      ending_as_.reason = "the command could not be started";
+    }
+  }
+  kill_tree();  // orphans end with the command
+}
+
+// Threads that were joined may not have been reaped when the next one is created: their ends are
+// taken in first, and near the limit they are given a moment to arrive.
+void EventLoop::make_room_for_clone(const SyscallEvent& event) {
+  const arch::SyscallRow* row = arch::find_syscall(event.number);
+  if (row == nullptr || (row->name != "clone" && row->name != "fork" && row->name != "vfork")) {
+    return;
+  }
+  take_task_events();
+  constexpr timespec kMoment{0, 200'000};
+  for (int i = 0; i < 10 && tasks_.thread_count() >= limits().threads; ++i) {
+    ::nanosleep(&kMoment, nullptr);
+    take_task_events();
+  }
+}
+
+}  // namespace vitrine::supervisor

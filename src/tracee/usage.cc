@@ -1,0 +1,42 @@
+#include "tracee/usage.h"
+
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "base/unique_fd.h"
+#include "tracee/proc_status.h"
+
+namespace vitrine::tracee {
+
+Result<Nanoseconds> cpu_time(pid_t tgid) {
+  constexpr int kSchedClock = 2;  // CPUCLOCK_SCHED, include/linux/posix-timers.h
+  timespec value{};
+  const auto clock = static_cast<clockid_t>((~static_cast<unsigned>(tgid) << 3) | kSchedClock);
+  if (::clock_gettime(clock, &value) != 0) return fail_task_gone("clock_gettime");
+  return to_nanoseconds(value);
+}
+
+Result<MemoryUse> memory_use(pid_t tgid) {
+  Result<ProcStatus> status = read_proc_status(tgid);
+  if (!status) return tl::make_unexpected(status.error());
+  return MemoryUse{status->rss_anonymous + status->swap + status->page_tables,
+                   status->rss_shared};
+}
+
+Result<std::uint64_t> data_size(pid_t tgid) {
+  char path[48];
+  std::snprintf(path, sizeof path, "/proc/%d/statm", tgid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd) return errno == ENOENT ? fail_task_gone(path) : fail_errno(path);
+  char text[160]{};
+  if (::read(fd.get(), text, sizeof text - 1) <= 0) return fail_task_gone(path);
+  unsigned long long pages = 0;
+  if (std::sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) != 1) return fail(EIO, path);
+  return pages * 4096;
+}
+
+}  // namespace vitrine::tracee

@@ -1,0 +1,26 @@
+// What processes have used, as the kernel accounts it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace vitrine::tracee {
+
+// User and system time of a live process and all its threads, dead ones included
+// (clock_getcpuclockid(3)).
+Result<Nanoseconds> cpu_time(pid_t tgid);
+
+struct MemoryUse {
+  std::uint64_t anonymous = 0;  // private memory, swap and page tables
+  std::uint64_t shared = 0;     // shared memory that the process has touched
+};
+Result<MemoryUse> memory_use(pid_t tgid);
+
+// Bytes that count against RLIMIT_DATA (statm's sixth field holds stacks as well).
+Result<std::uint64_t> data_size(pid_t tgid);
+
+}  // namespace vitrine::tracee

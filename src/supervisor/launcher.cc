@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -107,7 +108,12 @@ bool drop_capabilities() {
 
 bool set_limits(const LaunchPlan& plan) {
   for (const auto& [resource, value] : plan.limits) {
-    if (::setrlimit(static_cast<__rlimit_resource>(resource), &value) != 0) return false;
+    rlimit current{};
+    const auto which = static_cast<__rlimit_resource>(resource);
+    if (::getrlimit(which, &current) != 0) return false;
+    const rlimit lower{std::min(value.rlim_cur, current.rlim_max),
+                       std::min(value.rlim_max, current.rlim_max)};
+    if (::setrlimit(which, &lower) != 0) return false;
   }
   return true;
 }

@@ -60,7 +60,19 @@ void raise_descriptor_limit() {
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-std::vector<std::pair<int, rlimit>> launch_limits(const Limits& limits) {
+// A root without CAP_SYS_PTRACE and CAP_SYS_RESOURCE (the default in containers) may still read and
+// limit a process whose ids are its own real ones (ptrace(2), "Ptrace access mode checking";
+// prlimit(2)). The effective id, and with it what the broker may open, stays. Best effort: where it
+// is refused, the launch limits hold as they are and memory that cannot be read is refused.
+void share_real_identity(std::optional<uid_t> guest) {
+  if (!guest) return;
+  constexpr auto kKeepGroup = static_cast<gid_t>(-1);
+  constexpr auto kKeepUser = static_cast<uid_t>(-1);
+  if (::setresgid(*guest, kKeepGroup, kKeepGroup) != 0) return;
+  (void)!::setresuid(*guest, kKeepUser, kKeepUser);
+}
+
+std::vector<std::pair<int, rlimit>> launch_limits(const Limits& limits, const Setup& setup) {
   std::vector<std::pair<int, rlimit>> all{
       // 1 and not 0: a core_pattern that is a pipe ignores 0 but not 1 (fs/coredump.c).
       {RLIMIT_CORE, {1, 1}},
@@ -74,6 +86,9 @@ std::vector<std::pair<int, rlimit>> launch_limits(const Limits& limits) {
     const rlim_t most = std::min<rlim_t>(files.rlim_max, kMostDescriptors);
     all.emplace_back(RLIMIT_NOFILE, rlimit{most, most});
   }
+  // Soft only: the supervisor moves these two with what the tree holds.
+  if (limits.memory_bytes) all.emplace_back(RLIMIT_DATA, rlimit{*limits.memory_bytes, RLIM_INFINITY});
+  all.emplace_back(RLIMIT_FSIZE, rlimit{setup.files->file_size_limit(), RLIM_INFINITY});
   if (limits.cpu) {
     // Behind the supervisor's own account, should that ever fail.
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*limits.cpu).count();
@@ -172,7 +187,8 @@ Result<Launched> start(const RunRequest& request, Setup& setup) {
   plan.pass_fds = request.pass_fds;
   plan.drop_to = identity_to_drop_to();
   plan.landlock_ruleset = setup.landlock.fd ? setup.landlock.fd.get() : -1;
-  plan.limits = launch_limits(policy.limits());
+  plan.limits = launch_limits(policy.limits(), setup);
+  share_real_identity(plan.drop_to);
   Result<Launched> launched = launch(plan);
   if (!launched) return launched;
   Result<std::unique_ptr<intercept::NotifyInterceptor>> interceptor =

@@ -139,6 +139,11 @@ class Builder {
   bool open(JsonValue::Kind kind) {
     JsonValue& value = add(kind);
     if (open_.size() == kMaxDepth) return refuse(value.position, "nested too deeply");
+    // Sizes of profiles as they are: growing moves every value.
+    if (kind == JsonValue::Kind::kArray)
+      value.items.reserve(32);
+    else
+      value.members.reserve(8);
     open_.push_back(&value);
     return true;
   }

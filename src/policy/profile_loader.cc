@@ -230,9 +230,14 @@ RuleValue read_file_entry(const Located& entry) {
 }
 
 void read_files(Profile& profile, const Located& files) {
-  for (const Located& entry : files.items()) {
-    const Origin origin{profile.identity.name + ":" + entry.key(), entry.location()};
-    profile.files.push_back({read_file_entry(entry), origin});
+  const std::vector<Located> entries = files.items();
+  profile.files.reserve(entries.size());
+  for (const Located& entry : entries) {
+    FileRule rule{read_file_entry(entry),
+                  {profile.identity.name + ":" + entry.key(), entry.location()}};
+    // What is hidden is told apart from what just is not there (syscalls/paths.cc).
+    if (std::holds_alternative<HideRule>(rule.what)) rule.origin.rule += "#hide";
+    profile.files.push_back(std::move(rule));
   }
 }
 

@@ -1,5 +1,7 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <array>
-#include <cstdlib>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -31,6 +33,13 @@ constexpr std::array<Command, 5> kCommands{{
     {"doctor", [](const Arguments&) { return not_available("doctor"); }},
 }};
 
+// A file opened later must not become 0, 1 or 2: messages would go into the report.
+void fill_standard_descriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) static_cast<void>(::open("/dev/null", O_RDWR | O_NOCTTY));
+  }
+}
+
 int dispatch(Arguments arguments) {
   if (!arguments.empty()) {
     for (const Command& command : kCommands) {
@@ -50,6 +59,7 @@ int main(int argc, char** argv) {
   // Of the commands' own: bad_alloc and what libraries throw. Nothing of a run is under way then: a
   // supervised tree dies with this process.
   try {
+    fill_standard_descriptors();
     return dispatch(Arguments(argv + (argc > 0 ? 1 : 0), argv + argc));
   } catch (const std::exception& error) {
     say_error(error.what());

@@ -1,8 +1,10 @@
 #include "cli/run_command.h"
 
 #include <cerrno>
+#include <csignal>
 
 #include "audit/report_json.h"
+#include "base/text.h"
 #include "cli/exit_status.h"
 #include "cli/help.h"
 #include "cli/messages.h"
@@ -33,12 +35,42 @@ Report report_of(const PrepareError& error, const RunOptions& options) {
   return report;
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) (text += text.empty() ? "" : " ") += word;
+  return text;
+}
+
+void say_request(const supervisor::RunRequest& request) {
+  if (!says_details()) return;
+  say_detail("executes " + request.program + " as: " + joined(request.argv));
+  say_detail("in " + request.working_directory + ", with " +
+             std::to_string(request.policy.files().size()) + " file rules");
+  for (const FileRule& rule : request.policy.files()) {
+    const auto* shown = std::get_if<ShowRule>(&rule.what);
+    if (shown != nullptr && rule.origin.location.empty()) {
+      say_detail("shows " + shown->host + " (" + rule.origin.rule + ")");
+    }
+  }
+}
+
+void say_usage(const Report& report) {
+  if (!says_details()) return;
+  const Usage& usage = report.usage;
+  say_detail("backend " + report.backend + ", " + std::to_string(report.mediated) +
+             " calls supervised, " + std::to_string(report.denied) + " denied; wall " +
+             format_duration(usage.wall) + ", CPU " +
+             format_duration(usage.cpu_user + usage.cpu_system) + ", memory " +
+             format_size(usage.memory_peak_bytes));
+}
+
 // Everything between the options and the report; `audit` is the opened log, if one is asked for.
 Report prepare_and_run(const RunOptions& options, UniqueFd audit) {
   auto request = prepare_run(options, current_caller());
   if (!request) return report_of(request.error(), options);
   request->audit = audit ? audit::make_json_sink(std::move(audit), options.audit_options)
                          : audit::make_null_sink();
+  say_request(*request);
   return supervisor::run(std::move(*request));
 }
 
@@ -72,8 +104,10 @@ int run_run_command(const Arguments& arguments) {
   if (!audit_fd) return fail_with(audit_fd.error());
 
   const Report report = prepare_and_run(*options, std::move(*audit_fd));
+  say_usage(report);
   say_outcome(report);
   if (*report_fd) {
+    ::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of ours, not our death
     const auto written = write_whole(report_fd->get(), audit::report_document(report));
     if (!written) {
       return fail_with({written.error().kind, written.error().code,

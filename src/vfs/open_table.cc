@@ -60,7 +60,6 @@ void OpenTable::sweep() {
 Result<OpenTable::Entry*> OpenTable::insert(int fd, DirectoryRef place, std::string path) {
   const auto seen = attributes_of(fd);
   if (!seen) return tl::make_unexpected(seen.error());
-  note_device(*seen);
   Entry& entry = entries_[seen->stx_ino];
   entry = {};
   entry.place = std::move(place);

@@ -39,12 +39,9 @@ class OpenTable {
                                   const Attributes& attributes, std::string path);
   // `seen`: what the kernel says of the descriptor. Null for what is not in the table.
   Entry* find(const Attributes& seen);
-  // Whether `device` is where memory files live.
-  bool is_memory_file(const Attributes& seen) const { return known_ && device_of(seen) == device_; }
-  void note_device(const Attributes& memory_file) {
-    device_ = device_of(memory_file);
-    known_ = true;
-  }
+  // Where memory files live.
+  void set_device(DeviceNumber device) { device_ = device; }
+  bool is_memory_file(const Attributes& seen) const { return device_of(seen) == device_; }
   // Keeps what all listings hold together within bounds.
   void keep_listing(Entry& entry, std::vector<ListEntry> listing);
 
@@ -58,7 +55,6 @@ class OpenTable {
   std::size_t max_entries_;
   std::size_t sweep_at_ = 64;
   std::uint64_t next_serial_ = 0;
-  bool known_ = false;
   DeviceNumber device_;
   std::size_t listed_entries_ = 0;
   const ProcessView* processes_ = nullptr;

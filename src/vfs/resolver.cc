@@ -193,6 +193,14 @@ Result<Place> Resolver::scratch_child(const Place& folder, std::string_view name
   return scratch_place(node, folder.rule);
 }
 
+Result<Place> Resolver::child_for_owner(const Place& folder, std::string_view name) {
+  if (folder.mount != nullptr)
+    if (const MountNode* mount = folder.mount->find(name)) return enter_mount(folder, *mount, name);
+  const ScratchNodePtr node = Scratch::find(*folder.scratch(), name);
+  if (!node) return fail(ENOENT, "lookup");
+  return scratch_place(node, folder.rule);
+}
+
 Result<Place> Resolver::child(const Caller& caller, const Place& folder, std::string_view name) {
   if (name.size() > kMaxName) return fail(ENAMETOOLONG, "lookup");
   if (folder.mount != nullptr)
@@ -333,6 +341,7 @@ Result<Place> Walk::run() {
 }
 
 Status Walk::take(std::string_view name) {
+  if (here_.scratch() && !here_.scratch()->permits(X_OK)) return fail(EACCES, "lookup");
   if (name.size() > kMaxName) return fail(ENAMETOOLONG, "lookup");
   if (name == ".") {
     consume(name);
@@ -442,14 +451,16 @@ Result<ParentAndName> Resolver::resolve_parent(const Caller& caller, const Place
   }
   const std::string_view trimmed = path.substr(0, end + 1);
   const auto slash = trimmed.rfind('/');
-  result.name = trimmed.substr(slash + 1);
+  result.name = slash == std::string_view::npos ? trimmed : trimmed.substr(slash + 1);
   if (result.name == ".") result.last = Last::kDot;
   if (result.name == "..") result.last = Last::kDotDot;
-  if (result.name.size() > kMaxName) return fail(ENAMETOOLONG, "lookup");
   const std::string_view folder =
       slash == std::string_view::npos ? "." : trimmed.substr(0, slash + 1);
   auto place = resolve(caller, base, folder, FinalLink::kFollow);
   if (!place) return tl::make_unexpected(place.error());
+  // The kernel asks for search permission before it looks at the last component.
+  if (place->scratch() && !place->scratch()->permits(X_OK)) return fail(EACCES, "lookup");
+  if (result.name.size() > kMaxName) return fail(ENAMETOOLONG, "lookup");
   result.folder = std::move(*place);
   last_path_ = join(last_path_, result.name);
   return result;

@@ -44,6 +44,8 @@ class Resolver {
                                        std::string_view path);
   // One step down, no link followed.
   Result<Place> child(const Caller& caller, const Place& folder, std::string_view name);
+  // The same in a scratch folder, whatever its permission bits say: for vitrine's own use.
+  Result<Place> child_for_owner(const Place& folder, std::string_view name);
   // The target of a link's place.
   Result<std::string> target_of(const Caller& caller, const Place& link) const;
   // Where a magic link of /proc/PID/fd leads.

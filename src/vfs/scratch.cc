@@ -106,6 +106,9 @@ void Scratch::attach(const ScratchNodePtr& node, ScratchNode& folder, std::strin
 ScratchNodePtr Scratch::detach(ScratchNode& folder, std::string_view name) {
   const auto found = folder.children.find(name);
   ScratchNodePtr node = std::move(found->second);
+  // Somebody else holds it: a descriptor, which /proc/self/fd will still name.
+  if (node->names.size() == 1 && (node.use_count() > 2 || node->content.file))
+    node->former_path = path_of(*node).value_or("");
   folder.children.erase(found);
   std::erase_if(node->names, [&](const ScratchNode::Name& each) {
     return each.folder == &folder && each.name == name;

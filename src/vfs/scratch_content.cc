@@ -86,7 +86,7 @@ Attributes Scratch::attributes(const ScratchNode& node) const {
   result.stx_ctime = to_statx(node.ctime);
   result.stx_btime = to_statx(node.btime);
   result.stx_blocks = 0;  // as tmpfs has it for folders and short links
-  if (node.is_folder()) result.stx_size = 20 * node.children.size();
+  if (node.is_folder()) result.stx_size = 40 + 20 * node.children.size();
   if (!node.is_file()) return result;
   result.stx_size = node.content.size;
   result.stx_blocks = node.content.held / 512;

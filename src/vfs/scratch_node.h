@@ -65,7 +65,8 @@ struct ScratchNode {
   mode_t mode = 0;  // with the type
   std::uint64_t inode = 0;
   timespec atime{}, mtime{}, ctime{}, btime{};
-  std::vector<Name> names;           // one for each hard link; none for a volume's root
+  std::vector<Name> names;  // one for each hard link; none for a volume's root
+  std::string former_path;  // below the volume, once the last name is gone and somebody may ask
   const MountNode* mount = nullptr;  // of a root, or a folder on the way to a mount point
   std::uint64_t cost = 0;            // charged to the volume for the node itself
   bool linkable = false;             // made without a name, may be given one (O_TMPFILE)

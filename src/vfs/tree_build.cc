@@ -55,6 +55,30 @@ std::vector<std::string> expand(const std::string& pattern) {
   return paths;
 }
 
+// As the kernel writes paths in /proc/mounts.
+std::string escape_mount(const std::string& path) {
+  std::string result;
+  for (const char c : path) {
+    switch (c) {
+      case ' ':
+        result += "\\040";
+        break;
+      case '\t':
+        result += "\\011";
+        break;
+      case '\n':
+        result += "\\012";
+        break;
+      case '\\':
+        result += "\\134";
+        break;
+      default:
+        result += c;
+    }
+  }
+  return result;
+}
+
 bool exists(const std::string& path) {
   struct stat ignored {};
   return ::lstat(path.c_str(), &ignored) == 0;
@@ -283,10 +307,38 @@ Status TreeBuilder::add(const SyntheticRule& synthetic) {
 }
 
 Status TreeFileSystem::add_rules(const FileRules& rules) {
+  const auto probe = create_memory_file();
+  if (!probe) return tl::make_unexpected(probe.error());
+  const auto seen = attributes_of(probe->get());
+  if (!seen) return tl::make_unexpected(seen.error());
+  table_.set_device(device_of(*seen));
   for (const FileRule& rule : rules)
     if (auto status = TreeBuilder(*this, rule).apply(); !status) return status;
   root_ = std::make_shared<const Directory>(resolver_.root());
+  describe_mounts();
   return {};
+}
+
+// proc_pid_mounts(5), proc_pid_mountinfo(5): the root, and what is a file system of its own.
+void TreeFileSystem::describe_mounts() {
+  std::string mounts = "vitrine / tmpfs ro,nosuid 0 0\n";
+  std::string info = "1 0 0:1 / / ro,nosuid - tmpfs vitrine ro\n";
+  int id = 2;
+  std::vector<const MountNode*> todo{&tree_.root()};
+  while (!todo.empty()) {
+    const MountNode* node = todo.back();
+    todo.pop_back();
+    for (const auto& [name, child] : node->children) todo.push_back(child.get());
+    const bool proc = node->kind == MountNode::Kind::kProc;
+    if (!proc && node->kind != MountNode::Kind::kScratch) continue;
+    const std::string type = proc ? "proc" : "tmpfs";
+    const std::string path = escape_mount(node->path);
+    mounts += type + " " + path + " " + type + " rw,nosuid 0 0\n";
+    info += std::to_string(id) + " 1 0:" + std::to_string(id) + " / " + path + " rw,nosuid - " +
+            type + " " + type + " rw\n";
+    ++id;
+  }
+  proc_.set_mounts(std::move(mounts), std::move(info));
 }
 
 Result<std::unique_ptr<FileSystem>> FileSystem::build(const FileRules& rules,

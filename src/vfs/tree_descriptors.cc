@@ -226,11 +226,10 @@ Result<std::string> TreeFileSystem::name_of_descriptor(GuestFd fd) {
   auto described = describe(fd);
   if (!described) return pass_on(described.error());
   if (described->device != nullptr) return described->device->path;
-  if (described->node) return path_of_node(*described->node, "");
+  if (described->node) return path_of_node(*described->node);
   if (described->entry != nullptr) {
     const Place& place = described->entry->place->place();
-    return place.scratch() ? path_of_node(*place.scratch(), described->entry->path)
-                           : described->entry->path;
+    return place.scratch() ? path_of_node(*place.scratch()) : described->entry->path;
   }
   std::array<char, PATH_MAX> text{};
   const ssize_t length =
@@ -244,16 +243,20 @@ Result<std::string> TreeFileSystem::name_of_descriptor(GuestFd fd) {
   return tree_.guest_path_of(name).value_or("/(unreachable)");
 }
 
-std::string TreeFileSystem::path_of_node(const ScratchNode& node, const std::string& last) {
+std::string TreeFileSystem::path_of_node(const ScratchNode& node) {
+  const std::string& mount = node.volume->root->mount->path;
   const auto below = Scratch::path_of(node);
-  if (!below) return last.empty() ? "/(deleted)" : last + " (deleted)";
-  return (node.volume->root->mount->path == "/" ? "" : node.volume->root->mount->path) + *below;
+  if (below) return below->empty() ? mount : (mount == "/" ? "" : mount) + *below;
+  // A file without a name (O_TMPFILE) is shown as tmpfs shows it.
+  const std::string former =
+      node.former_path.empty() ? "/#" + std::to_string(node.inode) : node.former_path;
+  return (mount == "/" ? "" : mount) + former + " (deleted)";
 }
 
 std::string TreeFileSystem::mapped_name(std::uint64_t inode, std::string_view host_name) const {
   if (host_name.starts_with("/memfd:vitrine")) {
     const ScratchNodePtr node = scratch_.node_of_memory_file(inode);
-    return node ? path_of_node(*node, "") : "/(deleted)";
+    return node ? path_of_node(*node) : "/(deleted)";
   }
   return tree_.guest_path_of(host_name).value_or("/(unreachable)");
 }

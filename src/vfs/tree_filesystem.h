@@ -88,7 +88,8 @@ class TreeFileSystem final : public FileSystem {
   Result<std::string> name_of_descriptor(GuestFd fd);
   Result<ScratchNodePtr> node_of_descriptor(const DescriptorPlace& place);
   static bool is_open_for_writing(GuestFd fd);
-  static std::string path_of_node(const ScratchNode& node, const std::string& last);
+  static std::string path_of_node(const ScratchNode& node);
+  void describe_mounts();
   const MountNode* device_of_number(DeviceNumber number) const;
   std::string mapped_name(std::uint64_t inode, std::string_view host_name) const;
   // The scratch node behind a descriptor that may be changed through it; else `otherwise`.
@@ -113,8 +114,10 @@ class TreeFileSystem final : public FileSystem {
   Result<Opened> open_nameless(const Caller& caller, Place folder, int flags, mode_t mode);
   Result<std::string> synthetic_content(const Place& place);
 
-  // The scratch folder in which `name` may be made: EEXIST, EROFS, ENOENT, ... else.
-  Result<ScratchNodePtr> folder_for_new_name(const Caller& caller, const ParentAndName& at);
+  // The scratch folder in which `name` may be made: EEXIST, EROFS, ENOENT, ... else. A
+  // trailing slash is for `folder`s only.
+  Result<ScratchNodePtr> folder_for_new_name(const Caller& caller, const ParentAndName& at,
+                                             bool folder);
   // The scratch folder and the name that may be taken away.
   Result<ScratchNodePtr> folder_for_removal(const ParentAndName& at);
   Result<ScratchNodePtr> writable_place(const Caller& caller, const DirectoryRef& base,

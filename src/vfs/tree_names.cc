@@ -23,11 +23,12 @@ bool is_mount_point(const ParentAndName& at) {
 }  // namespace
 
 Result<ScratchNodePtr> TreeFileSystem::folder_for_new_name(const Caller& caller,
-                                                           const ParentAndName& at) {
+                                                           const ParentAndName& at, bool folder) {
   if (at.last != Last::kName) return fail(EEXIST, "create");
   auto existing = resolver_.child(caller, at.folder, at.name);
   if (existing && resolver_.verify(*existing)) return fail(EEXIST, "create");
   if (!existing && existing.error().code != ENOENT) return pass_on(existing.error());
+  if (at.trailing_slash && !folder) return fail(ENOENT, "create");
   if (at.folder.proc() != nullptr) return fail(ENOENT, "create");
   if (!at.folder.scratch() || is_mount_point(at)) return fail(EROFS, "create");
   return at.folder.scratch();
@@ -49,7 +50,7 @@ Status TreeFileSystem::make_directory(const Caller& caller, const DirectoryRef& 
                                       std::string_view path, mode_t mode) {
   auto at = resolver_.resolve_parent(caller, base->place(), path);
   if (!at) return pass_on(at.error());
-  auto folder = folder_for_new_name(caller, *at);
+  auto folder = folder_for_new_name(caller, *at, true);
   if (!folder) return pass_on(folder.error());
   auto node = scratch_.create(*folder, at->name, S_IFDIR | (mode & 01777 & ~caller.umask));
   if (!node) return pass_on(node.error());
@@ -62,8 +63,7 @@ Status TreeFileSystem::make_node(const Caller& caller, const DirectoryRef& base,
   if (type != S_IFREG && type != 0) return fail(type == S_IFDIR ? EPERM : EPERM, "mknod");
   auto at = resolver_.resolve_parent(caller, base->place(), path);
   if (!at) return pass_on(at.error());
-  if (at->last == Last::kName && at->trailing_slash) return fail(ENOENT, "mknod");
-  auto folder = folder_for_new_name(caller, *at);
+  auto folder = folder_for_new_name(caller, *at, false);
   if (!folder) return pass_on(folder.error());
   auto node = scratch_.create(*folder, at->name, S_IFREG | (mode & 07777 & ~caller.umask));
   if (!node) return pass_on(node.error());
@@ -76,9 +76,8 @@ Status TreeFileSystem::symlink(const Caller& caller, std::string_view target,
   if (target.size() > kMaxPath) return fail(ENAMETOOLONG, "symlink");
   auto at = resolver_.resolve_parent(caller, base->place(), path);
   if (!at) return pass_on(at.error());
-  auto folder = folder_for_new_name(caller, *at);
+  auto folder = folder_for_new_name(caller, *at, false);
   if (!folder) return pass_on(folder.error());
-  if (at->trailing_slash) return fail(ENOENT, "symlink");
   auto node = scratch_.create(*folder, at->name, S_IFLNK | 0777, target);
   if (!node) return pass_on(node.error());
   return {};
@@ -150,9 +149,8 @@ Status TreeFileSystem::link(const Caller& caller, const DirectoryRef& from_base,
   if (!source) return pass_on(source.error());
   auto at = resolver_.resolve_parent(caller, to_base->place(), to);
   if (!at) return pass_on(at.error());
-  auto folder = folder_for_new_name(caller, *at);
+  auto folder = folder_for_new_name(caller, *at, false);
   if (!folder) return pass_on(folder.error());
-  if (at->trailing_slash) return fail(ENOENT, "link");
   ScratchNodePtr node = source->scratch();
   if (const auto* descriptor = source->descriptor()) {
     auto behind = node_of_descriptor(*descriptor);

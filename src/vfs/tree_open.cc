@@ -156,12 +156,13 @@ Result<Opened> TreeFileSystem::open_or_create(const Caller& caller, const Direct
   for (int links = 0; links <= kMaxLinks; ++links) {
     auto parent = resolver_.resolve_parent(caller, at, pending);
     if (!parent) return pass_on(parent.error());
-    if (parent->last != ParentAndName::Last::kName || parent->trailing_slash)
-      return fail(EISDIR, "open");
+    if (parent->last != ParentAndName::Last::kName)
+      return fail((flags & O_EXCL) != 0 ? EEXIST : EISDIR, "open");
+    if (parent->trailing_slash) return fail(EISDIR, "open");
     auto place = resolver_.child(caller, parent->folder, parent->name);
     if (!place && place.error().code != ENOENT) return pass_on(place.error());
     if (!place) {
-      auto folder = folder_for_new_name(caller, *parent);
+      auto folder = folder_for_new_name(caller, *parent, false);
       if (!folder) return pass_on(folder.error());
       auto node = scratch_.create(*folder, parent->name, S_IFREG | (mode & ~caller.umask));
       if (!node) return pass_on(node.error());

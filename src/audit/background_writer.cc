@@ -18,7 +18,9 @@ using namespace std::chrono_literals;
 constexpr std::size_t kBatchBytes = 64 << 10;    // written at once when there is so much
 constexpr auto kBatchTime = 100ms;               // and at the latest after so long
 constexpr std::size_t kMaxQueueBytes = 4 << 20;  // as much again may be in the thread's hands
-constexpr auto kMaxStall = 10ms;                 // back-pressure, before a line is dropped
+// Back-pressure, before a line is dropped. A disk that is busy for a moment is no stalled reader.
+constexpr auto kMaxStall = 10ms;
+constexpr auto kMaxFileStall = 500ms;
 
 // The supervisor may sit on the program's CPU; the writer should not.
 void allow_cpus(const cpu_set_t& cpus) { ::sched_setaffinity(0, sizeof cpus, &cpus); }
@@ -99,12 +101,13 @@ bool BackgroundWriter::append(std::string_view line) {
   return true;
 }
 
-// Waits for at most kMaxStall, and not again until the reader has taken something.
+// Waits for a moment, and not again until the reader has taken something.
 bool BackgroundWriter::wait_for_space(std::size_t bytes) {
   std::unique_lock lock(shared_->mutex);
   const auto has_space = [&] { return shared_->queue.size() + bytes <= kMaxQueueBytes; };
   const bool may_wait = !stalled_ && thread_.joinable();
-  stalled_ = may_wait ? !shared_->space.wait_for(lock, kMaxStall, has_space) : !has_space();
+  const auto patience = shared_->output.is_file() ? kMaxFileStall : kMaxStall;
+  stalled_ = may_wait ? !shared_->space.wait_for(lock, patience, has_space) : !has_space();
   if (!stalled_) return true;
   int none = 0;
   shared_->error.compare_exchange_strong(none, ENOBUFS);

@@ -22,7 +22,7 @@ class BackgroundWriter {
   // Starts the thread. When the system refuses one, lines are written by flush() and append().
   void start();
   // Queues one line. false: it was dropped, for the output failed or the queue is full and the
-  // reader took nothing for kMaxStall.
+  // reader took nothing for a while.
   bool append(std::string_view line);
   // Writes what is queued if no thread does.
   void flush();

@@ -1,5 +1,6 @@
 #include "audit/line_output.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 
@@ -36,6 +37,7 @@ class SigpipeGuard {
 // When poll(2) says a pipe is writable there is room for this much (PIPE_BUF), so the write cannot
 // block.
 constexpr std::size_t kPipePiece = 4096;
+constexpr std::size_t kPageBytes = 4096;
 constexpr int kPollMilliseconds = 100;  // how soon a new deadline is seen
 
 }  // namespace
@@ -44,6 +46,10 @@ LineOutput::LineOutput(UniqueFd fd)
     : fd_(std::move(fd)), deadline_(std::numeric_limits<std::int64_t>::max()) {
   struct stat status {};
   is_file_ = ::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode);
+  if (!is_file_) return;
+  const bool appends = (::fcntl(fd_.get(), F_GETFL) & O_APPEND) != 0;
+  const off_t offset = ::lseek(fd_.get(), 0, appends ? SEEK_END : SEEK_CUR);
+  offset_ = offset > 0 ? static_cast<std::uint64_t>(offset) : 0;
 }
 
 void LineOutput::write(std::string_view lines) {
@@ -60,16 +66,29 @@ int LineOutput::write_some(std::string_view bytes, std::size_t& written) {
     if (!is_file_) {
       if (const int error = wait_for_room(); error != 0) return error;
     }
-    const std::size_t rest = bytes.size() - written;
-    const std::size_t piece = is_file_ ? rest : std::min(rest, kPipePiece);
-    const ssize_t done = ::write(fd_.get(), bytes.data() + written, piece);
+    const std::string_view rest = bytes.substr(written);
+    const ssize_t done = ::write(fd_.get(), rest.data(), piece_of(rest));
     if (done >= 0) {
       written += static_cast<std::size_t>(done);
+      offset_ += static_cast<std::uint64_t>(done);
     } else if (errno != EINTR && errno != EAGAIN) {
       return errno;
     }
   }
   return 0;
+}
+
+// SIGKILL ends a write(2) to a file between two pages of it (generic_perform_write() in
+// mm/filemap.c). So whole lines within one page are a piece, and a line across two is one by
+// itself: the moment in which a killed supervisor leaves half a line is that between the two halves
+// of such a line.
+std::size_t LineOutput::piece_of(std::string_view rest) const {
+  if (!is_file_) return std::min(rest.size(), kPipePiece);
+  const std::size_t room = kPageBytes - offset_ % kPageBytes;
+  if (rest.size() <= room) return rest.size();
+  const std::size_t last_newline = rest.rfind('\n', room - 1);
+  if (last_newline != std::string_view::npos) return last_newline + 1;
+  return std::min(rest.find('\n'), rest.size() - 1) + 1;
 }
 
 int LineOutput::wait_for_room() const {

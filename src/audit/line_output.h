@@ -24,18 +24,21 @@ class LineOutput {
   // From this moment (CLOCK_MONOTONIC) on, a stalled reader is a failure: ETIMEDOUT.
   void give_up_at(Nanoseconds moment) { deadline_.store(moment.count()); }
 
+  bool is_file() const { return is_file_; }
   int error() const { return error_; }               // errno of the failure, or 0
   std::uint64_t lines() const { return lines_; }     // whole lines that are in the file
   std::string digest() const { return sha_.hex(); }  // of those lines
 
  private:
   int write_some(std::string_view bytes, std::size_t& written);
+  std::size_t piece_of(std::string_view rest) const;
   int wait_for_room() const;
   void count(std::string_view lines, std::size_t written);
   void cut_partial_line(std::size_t bytes) const;
 
   UniqueFd fd_;
-  bool is_file_ = false;
+  bool is_file_ = false;      // set once, before any thread
+  std::uint64_t offset_ = 0;  // in the file
   std::atomic<std::int64_t> deadline_;
   int error_ = 0;
   std::uint64_t lines_ = 0;

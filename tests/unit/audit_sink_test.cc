@@ -265,7 +265,7 @@ TEST(JsonSink, StalledReaderNeitherStallsTheWriterNorGrowsMemory) {
   sink->write(StartRecord{});
   sink->start();
   const Nanoseconds before = monotonic_now();
-  for (int i = 0; i < 100000; ++i) sink->write(denied_open());  // about 20 MB
+  for (int i = 0; i < 40000; ++i) sink->write(denied_open());  // about 9 MB
   EXPECT_LT(monotonic_now() - before, std::chrono::seconds(2));
   EXPECT_FALSE(sink->health()) << "lost events are told";
   EXPECT_FALSE(sink->finish(Report{}));

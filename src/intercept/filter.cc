@@ -48,6 +48,18 @@ Status add_conditional(scmp_filter_ctx filter, const NativeRule& rule) {
   return {};
 }
 
+// Native as long as the channel's number is not touched. Numbers are unsigned int: compared whole,
+// so that odd upper halves only mean that the supervisor is asked.
+Status add_channel_guard(scmp_filter_ctx filter, const arch::SyscallRow& row, int channel) {
+  const auto number = static_cast<scmp_datum_t>(channel);
+  const scmp_arg_cmp below =
+      row.name == "close" ? SCMP_CMP64(0, SCMP_CMP_LT, number) : SCMP_CMP64(1, SCMP_CMP_LT, number);
+  const int code =
+      seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, arch::native_number(row), 1, &below);
+  if (code != 0) return failed(code, "seccomp_rule_add");
+  return {};
+}
+
 Result<std::vector<sock_filter>> exported(scmp_filter_ctx filter) {
   const UniqueFd file(::memfd_create("filter", MFD_CLOEXEC));
   if (!file) return fail_errno("memfd_create");
@@ -66,11 +78,12 @@ Result<std::vector<sock_filter>> exported(scmp_filter_ctx filter) {
 }  // namespace
 
 Result<std::vector<sock_filter>> compile_filter(const FilterRequest& request) {
-  const std::uint32_t supervised =
-      request.supervised == FilterAction::kNotify ? SCMP_ACT_NOTIFY : SCMP_ACT_TRACE(0);
+  const bool notify = request.supervised == FilterAction::kNotify;
+  const std::uint32_t supervised = notify ? SCMP_ACT_NOTIFY : SCMP_ACT_TRACE(0);
+  const std::uint32_t foreign = notify ? SCMP_ACT_NOTIFY : SCMP_ACT_TRACE(kForeignAbiData);
   const Context filter(seccomp_init(supervised), &seccomp_release);
   if (filter == nullptr) return fail(ENOMEM, "seccomp_init");
-  if (const int code = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, supervised);
+  if (const int code = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, foreign);
       code != 0) {
     return failed(code, "seccomp_attr_set(SCMP_FLTATR_ACT_BADARCH)");
   }
@@ -83,6 +96,12 @@ Result<std::vector<sock_filter>> compile_filter(const FilterRequest& request) {
   };
   for (const arch::SyscallRow& row : arch::all_syscalls()) {
     if (arch::native_number(row) < 0 || restricted(row)) continue;
+    if (request.channel >= 0 && (row.name == "close" || row.name == "close_range")) {
+      if (Status added = add_channel_guard(filter.get(), row, request.channel); !added) {
+        return tl::make_unexpected(added.error());
+      }
+      continue;
+    }
     if (Status added = add_row(filter.get(), row); !added) return tl::make_unexpected(added.error());
   }
   for (const NativeRule& rule : native_rules()) {

@@ -44,6 +44,17 @@ class Interceptor {
   virtual ~Interceptor() = default;
   virtual const Capabilities& capabilities() const = 0;
 
+  // --- stops that ptrace reports (kSeccompStop, kSyscallStop). nullopt: nothing to decide, the task
+  // has been resumed. kTaskGone errors are the task's end, not a fault.
+  virtual Result<std::optional<Stop>> on_stop(const tracee::TaskEvent& event) = 0;
+  // Resumes a task from any other stop, so that its next call is seen. `signal` is delivered.
+  virtual Status resume(pid_t tid, int signal) = 0;
+  // --- the tree, as it changes. `parent`: the tgid it was created by.
+  virtual void task_started(pid_t, pid_t /*tgid*/, pid_t /*parent*/) {}
+  virtual void task_ended(pid_t) {}
+  virtual void task_executed(pid_t, pid_t /*tgid*/) {}
+
+  // --- calls that arrive on a descriptor
   // Readable when next() may have a Stop; -1: stops come as ptrace events only.
   virtual int pollable_fd() const = 0;
   // The next waiting call; nullopt: none after all (its task died or was interrupted).

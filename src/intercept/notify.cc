@@ -33,6 +33,15 @@ Result<std::unique_ptr<NotifyInterceptor>> NotifyInterceptor::create(UniqueFd li
   if (::syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) {
     return fail_errno("seccomp(SECCOMP_GET_NOTIF_SIZES)");
   }
+  // Installing and answering in one step (Linux 5.14). Asked of a notification that cannot exist:
+  // ENOENT says that the flag is known.
+  seccomp_notif_addfd install{};
+  install.id = ~0ULL;
+  install.flags = SECCOMP_ADDFD_FLAG_SEND;
+  install.srcfd = static_cast<__u32>(listener.get());
+  if (::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &install) == 0 || errno != ENOENT) {
+    return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_ADDFD, SECCOMP_ADDFD_FLAG_SEND)");
+  }
   // Linux 6.6: the answer wakes the task on this CPU at once. Older kernels say EINVAL: slower only.
   (void)::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
   std::unique_ptr<NotifyInterceptor> made(new NotifyInterceptor(std::move(listener)));

@@ -2,6 +2,7 @@
 // (seccomp_unotify(2), kernel/seccomp.c), descriptors are installed with SECCOMP_IOCTL_NOTIF_ADDFD.
 #pragma once
 
+#include <cerrno>
 #include <memory>
 #include <vector>
 
@@ -18,6 +19,11 @@ class NotifyInterceptor final : public Interceptor {
   const Capabilities& capabilities() const override;
   int pollable_fd() const override { return listener_.get(); }
   Result<std::optional<Stop>> next() override;
+  // This backend's filter never asks for a ptrace stop: resuming one would perform an undecided call.
+  Result<std::optional<Stop>> on_stop(const tracee::TaskEvent&) override {
+    return fail(EIO, "an unexpected stop");
+  }
+  Status resume(pid_t tid, int signal) override { return tracee::resume(tid, signal); }
   Result<Outcome> apply(Stop stop, Effect effect) override;
 
  private:

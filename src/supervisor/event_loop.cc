@@ -39,6 +39,7 @@ EventLoop::EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef wo
 Ending EventLoop::run() {
   tasks_.add_first(launched_.pid);
   dispatcher_.task_started(*tasks_.find(launched_.pid));
+  parts_.interceptor.task_started(launched_.pid, launched_.pid, 0);
   look_at_budgets(true);
   while (!tasks_.empty()) wait();
   ending_as_.usage.wall = elapsed();
@@ -87,25 +88,26 @@ void EventLoop::take_calls() {
   for (std::size_t i = 0; i < kCallsAtOnce && !ending_; ++i) {
     Result<std::optional<intercept::Stop>> stop = parts_.interceptor.next();
     if (!stop) return fail_internally(stop.error());
-    if (*stop) {
-      parts_.placement.note_call(elapsed());
-      if (!command_runs_ && admit_launch(**stop)) {
-        Result<Outcome> outcome = parts_.interceptor.apply(std::move(**stop), Continue{});
-        if (!outcome) return fail_internally(outcome.error());
-        return;
-      }
-      make_room_for_clone((*stop)->event());
-      if (Status done = dispatcher_.dispatch(std::move(**stop)); !done) {
-        return fail_internally(done.error());
-      }
-      if (!dispatcher_.violation().empty()) {
-        return end_run(Verdict::kViolation, dispatcher_.violation());
-      }
-    }
+    if (*stop) take_call(std::move(**stop));
     // Another thread may be waiting already; NOTIF_RECV without one would block.
     pollfd again{parts_.interceptor.pollable_fd(), POLLIN, 0};
     if (::poll(&again, 1, 0) != 1 || (again.revents & POLLIN) == 0) return;
   }
+}
+
+void EventLoop::take_call(intercept::Stop stop) {
+  if (ending_) return;  // it is being killed where it stands
+  parts_.placement.note_call(elapsed());
+  if (!command_runs_ && admit_launch(stop)) {
+    Result<Outcome> outcome = parts_.interceptor.apply(std::move(stop), Continue{});
+    if (!outcome) fail_internally(outcome.error());
+    return;
+  }
+  make_room_for_clone(stop.event());
+  if (Status done = dispatcher_.dispatch(std::move(stop)); !done) {
+    return fail_internally(done.error());
+  }
+  if (!dispatcher_.violation().empty()) end_run(Verdict::kViolation, dispatcher_.violation());
 }
 
 // The launcher's own execveat, once: our code made it, its arguments lie in our memory, and the

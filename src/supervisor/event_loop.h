@@ -73,6 +73,8 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
  private:
   void wait();
   void take_calls();
+  void take_call(intercept::Stop stop);
+  void on_call_stop(const tracee::TaskEvent& event);
   void take_task_events();
   void take_signals();
   void pump_output();

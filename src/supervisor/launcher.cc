@@ -146,6 +146,7 @@ bool own_descriptors(const LaunchPlan& plan) {
   for (int number = 0; number < 3; ++number) {
     if (::dup2(plan.stdio[static_cast<std::size_t>(number)], number) != number) return false;
   }
+  if (plan.channel_number >= 0 && ::fcntl(plan.channel_number, F_SETFD, 0) != 0) return false;
   for (const int fd : plan.pass_fds) {
     if (fd > 2 && ::fcntl(fd, F_SETFD, 0) != 0) return false;
   }
@@ -161,6 +162,9 @@ bool own_descriptors(const LaunchPlan& plan) {
   check(image, kTerminal, plan.terminal < 0 || ::ioctl(plan.terminal, TIOCSCTTY, 0) == 0);
   check(image, kDirectory, ::chdir("/") == 0);
   ::umask(022);
+  // Above the RLIMIT_NOFILE that follows: the command can neither be given this number nor take it.
+  check(image, kDescriptors, plan.channel < 0 || ::dup3(plan.channel, plan.channel_number,
+                                                        O_CLOEXEC) == plan.channel_number);
   check(image, kLimits, set_limits(plan));
   if (plan.drop_to) check(image, kIdentity, drop_identity(*plan.drop_to));
   check(image, kCapabilities, drop_capabilities());
@@ -171,6 +175,8 @@ bool own_descriptors(const LaunchPlan& plan) {
   check(image, kFilter, listener >= 0);
   const Message ready{kReady, 0, static_cast<int>(listener)};
   check(image, kHandshake, ::write(image.reports, &ready, sizeof ready) == sizeof ready);
+  // With stop_every_call the parent stops us here; from then on each call is seen.
+  check(image, kHandshake, !plan.stop_every_call || ::read(image.go, &byte, 1) == 1);
   check(image, kDescriptors, own_descriptors(plan));
   sigset_t none;
   ::sigemptyset(&none);
@@ -209,7 +215,9 @@ Status make_undumpable() {
   return {};
 }
 
-// Ends a child that must not go on. It is our own, so its pid is its own until it is reaped.
+}  // namespace
+
+// The child is our own, so its pid is its own until it is reaped.
 void abandon(pid_t pid) {
   ::kill(pid, SIGKILL);
   int status = 0;
@@ -217,8 +225,6 @@ void abandon(pid_t pid) {
     if (::waitpid(pid, &status, __WALL) < 0 && errno != EINTR) return;
   } while (!WIFEXITED(status) && !WIFSIGNALED(status));
 }
-
-}  // namespace
 
 Result<Launched> launch(const LaunchPlan& plan) {
   int go[2];
@@ -252,6 +258,15 @@ Result<Launched> launch(const LaunchPlan& plan) {
   if (!message) {
     abandon(pid);
     return tl::make_unexpected(message.error());
+  }
+  if (plan.stop_every_call) {
+    Status stopped = tracee::interrupt(pid);
+    if (stopped) stopped = tracee::resume_to_syscall(pid, 0);
+    if (stopped && ::write(go_write.get(), "", 1) != 1) stopped = fail_errno("write");
+    if (!stopped) {
+      abandon(pid);
+      return tl::make_unexpected(stopped.error());
+    }
   }
   Launched launched;
   launched.pid = pid;

@@ -37,6 +37,9 @@ struct LaunchPlan {
   std::vector<int> pass_fds;
   std::optional<uid_t> drop_to;           // uid and gid, when started as root
   int landlock_ruleset = -1;              // -1: the kernel has none
+  int channel = -1;                       // guest's end of the descriptor channel; -1: none
+  int channel_number = -1;                // under which the command holds it
+  bool stop_every_call = false;           // the command's exec is the first call to be stopped
   std::vector<std::pair<int, rlimit>> limits;  // RLIMIT_*, value
 };
 
@@ -49,6 +52,9 @@ struct Launched {
 // Forks, seizes and prepares the child up to its execveat, which waits for the interceptor's answer
 // when there is a filter. The supervisor becomes undumpable. All signals must be blocked.
 Result<Launched> launch(const LaunchPlan& plan);
+
+// Kills and reaps a launched child whose run cannot go on.
+void abandon(pid_t pid);
 
 // What the child reported before it gave up; nullopt: nothing (it was killed).
 struct LaunchFailure {

@@ -10,6 +10,7 @@
 
 #include "intercept/filter.h"
 #include "intercept/notify.h"
+#include "intercept/ptrace_backend.h"
 #include "program/elf.h"
 #include "supervisor/event_loop.h"
 #include "supervisor/landlock.h"
@@ -72,6 +73,13 @@ void share_real_identity(std::optional<uid_t> guest) {
   (void)!::setresuid(*guest, kKeepUser, kKeepUser);
 }
 
+// RLIMIT_NOFILE of the command. One number above it must be left for the descriptor channel.
+rlim_t descriptor_limit() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return kMostDescriptors;
+  return std::min<rlim_t>(files.rlim_max - 1, kMostDescriptors);
+}
+
 std::vector<std::pair<int, rlimit>> launch_limits(const Limits& limits, const Setup& setup) {
   std::vector<std::pair<int, rlimit>> all{
       // 1 and not 0: a core_pattern that is a pipe ignores 0 but not 1 (fs/coredump.c).
@@ -81,11 +89,7 @@ std::vector<std::pair<int, rlimit>> launch_limits(const Limits& limits, const Se
       {RLIMIT_NICE, {0, 0}},
       {RLIMIT_RTPRIO, {0, 0}},
   };
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    const rlim_t most = std::min<rlim_t>(files.rlim_max, kMostDescriptors);
-    all.emplace_back(RLIMIT_NOFILE, rlimit{most, most});
-  }
+  all.emplace_back(RLIMIT_NOFILE, rlimit{descriptor_limit(), descriptor_limit()});
   // Soft only: the supervisor moves these two with what the tree holds.
   if (limits.memory_bytes) all.emplace_back(RLIMIT_DATA, rlimit{*limits.memory_bytes, RLIM_INFINITY});
   all.emplace_back(RLIMIT_FSIZE, rlimit{setup.files->file_size_limit(), RLIM_INFINITY});
@@ -168,17 +172,8 @@ Status prepare(const RunRequest& request, Setup& setup) {
   return {};
 }
 
-Result<Launched> start(const RunRequest& request, Setup& setup) {
-  const policy::Policy& policy = request.policy;
-  Result<std::vector<sock_filter>> filter = intercept::compile_filter(
-      {intercept::FilterAction::kNotify, [&policy](const arch::SyscallRow& row) {
-         return policy.call_rule(row.name) != nullptr;
-       }});
-  if (!filter) return tl::make_unexpected(filter.error());
-
+LaunchPlan base_plan(const RunRequest& request, const Setup& setup) {
   LaunchPlan plan;
-  plan.filter = std::move(*filter);
-  plan.listener = true;
   plan.program = setup.program.get();
   plan.argv = request.argv;
   plan.environment = environment_strings(request);
@@ -187,15 +182,84 @@ Result<Launched> start(const RunRequest& request, Setup& setup) {
   plan.pass_fds = request.pass_fds;
   plan.drop_to = identity_to_drop_to();
   plan.landlock_ruleset = setup.landlock.fd ? setup.landlock.fd.get() : -1;
-  plan.limits = launch_limits(policy.limits(), setup);
-  share_real_identity(plan.drop_to);
+  plan.limits = launch_limits(request.policy.limits(), setup);
+  return plan;
+}
+
+using Restricted = std::function<bool(const arch::SyscallRow&)>;
+
+Result<Launched> start_notify(LaunchPlan plan, const Restricted& restricted, Setup& setup) {
+  Result<std::vector<sock_filter>> filter =
+      intercept::compile_filter({intercept::FilterAction::kNotify, restricted, -1});
+  if (!filter) return tl::make_unexpected(filter.error());
+  plan.filter = std::move(*filter);
+  plan.listener = true;
   Result<Launched> launched = launch(plan);
   if (!launched) return launched;
   Result<std::unique_ptr<intercept::NotifyInterceptor>> interceptor =
       intercept::NotifyInterceptor::create(std::move(launched->listener));
-  if (!interceptor) return tl::make_unexpected(interceptor.error());
+  if (!interceptor) {
+    abandon(launched->pid);
+    return tl::make_unexpected(interceptor.error());
+  }
   setup.interceptor = std::move(*interceptor);
   return launched;
+}
+
+Result<Launched> start_ptrace(LaunchPlan plan, intercept::PtraceBackend::Mode mode,
+                              const Restricted& restricted, Setup& setup) {
+  const int number = static_cast<int>(descriptor_limit());
+  Result<intercept::DescriptorChannel> channel = intercept::DescriptorChannel::create(number);
+  if (!channel) return tl::make_unexpected(channel.error());
+  plan.channel = channel->guest_end();
+  plan.channel_number = number;
+  if (mode == intercept::PtraceBackend::Mode::kTrace) {
+    Result<std::vector<sock_filter>> filter =
+        intercept::compile_filter({intercept::FilterAction::kTrace, restricted, number});
+    if (!filter) return tl::make_unexpected(filter.error());
+    plan.filter = std::move(*filter);
+  } else {
+    plan.stop_every_call = true;
+  }
+  Result<Launched> launched = launch(plan);
+  if (!launched) return launched;
+  channel->close_guest_end();
+  setup.interceptor =
+      std::make_unique<intercept::PtraceBackend>(mode, std::move(*channel), restricted);
+  return launched;
+}
+
+Result<Launched> start_backend(Backend backend, const RunRequest& request, Setup& setup) {
+  const policy::Policy& policy = request.policy;
+  const Restricted restricted = [&policy](const arch::SyscallRow& row) {
+    return policy.call_rule(row.name) != nullptr;
+  };
+  LaunchPlan plan = base_plan(request, setup);
+  switch (backend) {
+    case Backend::kNotify: return start_notify(std::move(plan), restricted, setup);
+    case Backend::kTrace:
+      return start_ptrace(std::move(plan), intercept::PtraceBackend::Mode::kTrace, restricted,
+                          setup);
+    default:
+      return start_ptrace(std::move(plan), intercept::PtraceBackend::Mode::kSyscall, restricted,
+                          setup);
+  }
+}
+
+// `auto` takes the first backend that this place lets start; what stopped each is reported when none
+// does. Trying costs nothing where the first works.
+Result<Launched> start(const RunRequest& request, Setup& setup) {
+  share_real_identity(identity_to_drop_to());
+  if (request.backend != Backend::kAuto) return start_backend(request.backend, request, setup);
+  std::string failures;
+  for (const Backend backend : {Backend::kNotify, Backend::kTrace, Backend::kSyscall}) {
+    Result<Launched> launched = start_backend(backend, request, setup);
+    if (launched) return launched;
+    constexpr const char* kNames[] = {"auto", "notify", "trace", "syscall"};
+    if (!failures.empty()) failures += "; ";
+    failures += std::string(kNames[static_cast<int>(backend)]) + ": " + launched.error().message();
+  }
+  return fail_invalid("no backend can enforce here: " + failures);
 }
 
 std::string utc_now() {

@@ -51,17 +51,23 @@ void EventLoop::on_event(const TaskEvent& event) {
       (void)tracee::listen(event.tid);  // gone: its end is reported next
       return;
     case Kind::kSeccompStop:
-      // This backend's filter never asks for one: resuming would perform an undecided call.
-      return end_run(Verdict::kInternalError, "an unexpected seccomp stop");
     case Kind::kSyscallStop:
+      return on_call_stop(event);
     case Kind::kOtherStop:
       return resume(event.tid);
   }
 }
 
+void EventLoop::on_call_stop(const TaskEvent& event) {
+  Result<std::optional<intercept::Stop>> stop = parts_.interceptor.on_stop(event);
+  if (!stop && stop.error().kind == Error::Kind::kTaskGone) return;  // its end is reported next
+  if (!stop) return fail_internally(stop.error());
+  if (*stop) take_call(std::move(**stop));
+}
+
 void EventLoop::resume(pid_t tid, int signal) {
   // kTaskGone: killed in its stop. Anything else would leave a task stopped for ever.
-  if (Status resumed = tracee::resume(tid, signal);
+  if (Status resumed = parts_.interceptor.resume(tid, signal);
       !resumed && resumed.error().kind != Error::Kind::kTaskGone) {
     fail_internally(resumed.error());
   }
@@ -74,6 +80,7 @@ void EventLoop::on_new_task(pid_t tid) {
   if (!added) return;  // killed before it ever ran
   const Task& task = **added;
   dispatcher_.task_started(task);
+  parts_.interceptor.task_started(tid, task.tgid, task.parent);
   if (task.tid != launched_.pid) parts_.placement.spread(tasks_.threads(launched_.pid));
   parts_.placement.task_started(tid);
   audit::ProcessRecord record;
@@ -115,6 +122,7 @@ Status EventLoop::verify_from_outside(pid_t pid) const {
 
 void EventLoop::on_exec(pid_t tid, pid_t former) {
   tasks_.collapse_to_leader(tid, former);
+  parts_.interceptor.task_executed(tid, tid);
   if (!command_runs_) {
     if (Status verified = verify_from_outside(tid); !verified) {
       return end_run(Verdict::kSetupError, verified.error().message());
@@ -141,9 +149,10 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
 // says so with EFBIG and a signal; what a full filesystem says is ENOSPC. The signal is sent from
 // within the write, so the task stops right behind it and its result can still be replaced.
 bool EventLoop::turned_into_no_space(pid_t tid) {
-  const Result<std::int64_t> result = tracee::return_value(tid);
-  if (!result || *result != -EFBIG) return false;
-  if (Status set = tracee::set_return_value(tid, -ENOSPC); !set) return false;
+  Result<tracee::Registers> registers = tracee::Registers::of(tid);
+  if (!registers || registers->result() != -EFBIG) return false;
+  registers->set_result(-ENOSPC);
+  if (Status set = registers->apply_to(tid); !set) return false;
   refused("scratch");
   return true;
 }
@@ -174,6 +183,7 @@ void EventLoop::on_end(const TaskEvent& event) {
   if (event.kind == TaskEvent::Kind::kKilled) record.signal = static_cast<int>(event.value);
   parts_.audit.write(record);
   dispatcher_.task_ended(*task);
+  parts_.interceptor.task_ended(event.tid);
   parts_.placement.task_ended(event.tid);
   tasks_.remove(event.tid);
   if (event.tid == launched_.pid) on_first_process_end(event);

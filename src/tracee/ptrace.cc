@@ -89,6 +89,18 @@ Status resume_to_syscall(pid_t tid, int signal) {
   return request(PTRACE_SYSCALL, tid, signal, "ptrace(PTRACE_SYSCALL)");
 }
 
+Status interrupt(pid_t tid) {
+  if (Status asked = request(PTRACE_INTERRUPT, tid, 0, "ptrace(PTRACE_INTERRUPT)"); !asked) {
+    return asked;
+  }
+  int status = 0;
+  while (::waitpid(tid, &status, __WALL) < 0) {
+    if (errno != EINTR) return fail_errno("waitpid");
+  }
+  if (!WIFSTOPPED(status)) return fail_task_gone("ptrace(PTRACE_INTERRUPT)");
+  return {};
+}
+
 Status listen(pid_t tid) { return request(PTRACE_LISTEN, tid, 0, "ptrace(PTRACE_LISTEN)"); }
 
 Result<siginfo_t> signal_info(pid_t tid) {

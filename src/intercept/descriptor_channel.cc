@@ -1,0 +1,39 @@
+#include "intercept/descriptor_channel.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace vitrine::intercept {
+
+Result<DescriptorChannel> DescriptorChannel::create(int number) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return fail_errno("socketpair");
+  }
+  DescriptorChannel channel;
+  channel.own_.reset(ends[0]);
+  channel.guest_.reset(ends[1]);
+  channel.number_ = number;
+  return channel;
+}
+
+Status DescriptorChannel::send(int fd, std::uint64_t label) const {
+  iovec data{&label, sizeof label};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)]{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fd);
+  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  if (::sendmsg(own_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return fail_errno("sendmsg");
+  return {};
+}
+
+}  // namespace vitrine::intercept

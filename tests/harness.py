@@ -6,6 +6,7 @@ Environment (set by CTest; the defaults serve a run by hand):
   VITRINE_USER   run everything as this user too ("" to leave out the ordinary user)
 """
 
+import collections
 import dataclasses
 import json
 import os
@@ -21,7 +22,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(HERE)
 PYTHON = "/usr/bin/python3"
-BACKENDS = tuple(os.environ.get("VITRINE_BACKENDS", "notify").split())
+BACKENDS = tuple(os.environ.get("VITRINE_BACKENDS", "notify trace syscall").split())
 USER = "vitrine-test"
 
 
@@ -68,7 +69,8 @@ class Workshop:
 
     def __init__(self, user=None):
         self.user = user
-        self.path = tempfile.mkdtemp(prefix="vitrine-test-")
+        # Not below /tmp, which is a scratch folder inside: there nearly everything would succeed.
+        self.path = tempfile.mkdtemp(prefix="vitrine-test-", dir="/var/tmp")
         os.chmod(self.path, 0o777)
         self.vitrine = find_vitrine()
         if user:
@@ -174,6 +176,28 @@ class Case(unittest.TestCase):
                         check(shop, backend)
                     finally:
                         shop.close()
+
+    def assertReportAgreesWithLog(self, run):
+        """Every denial and every count of the report is in the log, and nothing else is."""
+        calls = [r for r in run.log if r["type"] == "syscall"]
+        refused = [r for r in calls if r["decision"] in ("deny", "kill")]
+        self.assertEqual(run.log[0]["type"], "start")
+        self.assertEqual(run.log[-1]["type"], "end")
+        self.assertEqual(run.log[-1]["report"], run.report)
+        counts = run.report["syscalls"]
+        self.assertEqual((counts["mediated"], counts["denied"]), (len(calls), len(refused)))
+        for name, count in counts["by_name"].items():
+            self.assertEqual(count["mediated"], sum(r["syscall"] == name for r in calls), name)
+            self.assertEqual(count["denied"], sum(r["syscall"] == name for r in refused), name)
+        grouped = collections.Counter(
+            (r["syscall"], r.get("errno") or None, r["rule"]) for r in refused)
+        reported = collections.Counter()
+        for denial in run.report["denials"]:
+            key = (denial["syscall"], denial["errno"] or None, denial["rule"])
+            reported[key] += denial["count"]
+        self.assertEqual(reported, grouped)
+        first = run.report["first_denial"]
+        self.assertEqual(first and first["syscall"], refused[0]["syscall"] if refused else None)
 
     def assertSameAsNative(self, shop, backend, arguments, options=(), **kwargs):
         """Output and status of the supervised run equal those of the bare one."""

@@ -161,6 +161,9 @@ void Dispatcher::enforce_on_deny(const DecodedCall& call, Answer& answer) {
 
 void Dispatcher::record(const DecodedCall& call, const tracee::Task& task,
                         const Decision& decision, const Outcome& outcome, Nanoseconds time) {
+  // Where there is a filter it refuses these unseen: the records of all backends are to agree.
+  const bool unseen = call.row != nullptr && call.row->disposition == arch::kAbsentInKernel;
+  if (unseen && parts_.audit.level() != audit::Level::kAll) return;
   const bool refused = decision.action == Action::kDeny || decision.action == Action::kKill;
   const std::string unknown = call.row == nullptr ? unknown_name(call) : std::string();
   const std::string_view name = call.row != nullptr ? call.row->name : std::string_view(unknown);
@@ -174,6 +177,7 @@ void Dispatcher::record(const DecodedCall& call, const tracee::Task& task,
   entry.arguments = arguments_of(call);
   entry.decision = decision;
   if (outcome.known && outcome.delivered) entry.result = outcome.result;
+  entry.took = parts_.budget.elapsed() - time;
   parts_.audit.write(entry);
 }
 

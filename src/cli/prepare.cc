@@ -183,6 +183,7 @@ tl::expected<supervisor::RunRequest, PrepareError> prepare_run(const RunOptions&
   request.program = std::move(plan->program);
   request.argv = std::move(plan->argv);
   request.command = options.command;
+  request.profiles = options.profiles.empty() ? Arguments{kDefaultProfile} : options.profiles;
   request.backend = options.backend;
   request.pass_fds = options.pass_fds;
   return request;

@@ -56,6 +56,11 @@ void EventLoop::look_at_budgets(bool now) {
       parts_.tally.limit_hit(limit_word(*spent));
       return end_run(*spent, reason_for(*spent, limits()));
     }
+    if (parts_.policy.on_audit_failure() == policy::AuditFailure::kEndRun) {
+      if (const Status health = parts_.audit.health(); !health) {
+        return end_run(Verdict::kInternalError, "the audit log: " + health.error().message());
+      }
+    }
     if (parts_.files.scratch_refused()) parts_.tally.limit_hit("scratch");
     apply_rlimits();
   } else {

@@ -71,7 +71,8 @@ void Meter::process_ended(pid_t tgid, pid_t parent, const rusage& usage) {
   processes_.erase(tgid);
   if (processes_.contains(parent)) processes_[parent].children += own + last.children;
   const auto peak = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-  if (memory_peak_ == 0) memory_peak_ = peak;  // it ended before it was ever measured
+  // The kernel's own high-water mark of one process catches what fell between two looks.
+  memory_peak_ = std::max(memory_peak_, peak);
   (void)sample_cpu();
 }
 

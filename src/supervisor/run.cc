@@ -165,7 +165,6 @@ Status prepare(const RunRequest& request, Setup& setup) {
   if (!folder) return because("--cwd " + request.working_directory, folder.error());
   setup.working_directory = std::move(*folder);
 
-  if (Status status = open_program(request, setup); !status) return status;
   Result<std::unique_ptr<Stdio>> stdio = Stdio::create();
   if (!stdio) return tl::make_unexpected(stdio.error());
   setup.stdio = std::move(*stdio);
@@ -316,18 +315,22 @@ int exit_status(const Ending& ending) {
 
 Report blank_report(const RunRequest& request) {
   Report report;
-  for (const policy::ProfileIdentity& profile : request.policy.profiles()) {
-    report.profiles.push_back(profile.name);
-  }
+  report.profiles = request.profiles;
   report.command = request.command;
   report.limits = request.policy.limits();
   return report;
 }
 
-void set_failed(Report& report, const Error& error) {
+void set_failed(Report& report, const Error& error, int exit_status = 125) {
   report.verdict = Verdict::kSetupError;
   report.reason = error.message();
-  report.exit_status = 125;
+  report.exit_status = exit_status;
+}
+
+// 127 where the command is not there, 126 where it is and cannot be executed (env(1), timeout(1)).
+int status_for_program(const Error& error) {
+  if (error.kind == Error::Kind::kInvalid) return 125;
+  return error.code == ENOENT || error.code == ENOTDIR ? 127 : 126;
 }
 
 void collect(const RunRequest& request, Setup& setup, Report& report) {
@@ -351,6 +354,9 @@ void fill(Report& report, const Ending& ending, const Setup& setup, const Tally&
                     fail(ending.launch_failure->error, "").value().message().substr(2);
   }
   report.exit_status = exit_status(ending);
+  if (ending.launch_failure && std::string_view(ending.launch_failure->step) == "execveat") {
+    report.exit_status = 126;
+  }
   report.usage = ending.usage;
   report.scratch_bytes = setup.files->scratch_quota();
   tally.fill(report);
@@ -367,6 +373,12 @@ Report run(RunRequest request) {
     return report;
   }
   report.scratch_bytes = setup.files->scratch_quota();
+  if (Status opened = open_program(request, setup); !opened) {
+    setup.stdio->restore_terminal();
+    set_failed(report, opened.error(), status_for_program(opened.error()));
+    (void)request.audit->finish(report);
+    return report;
+  }
   Result<Launched> launched = start(request, setup);
   if (!launched) {
     setup.stdio->restore_terminal();

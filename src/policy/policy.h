@@ -48,7 +48,6 @@ struct ProfileIdentity {
   std::string name;    // "python", or the file's path
   std::string path;    // of the file; "builtin:python.json" for a profile in the program itself
   std::string sha256;  // of the file
-  bool named = true;   // by the user; false: extended by one that is (not in the report's list)
 };
 
 class Policy {

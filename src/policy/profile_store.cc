@@ -49,22 +49,18 @@ std::string known_names() {
 // Loads depth first. `open` holds the profiles on the way to the current one.
 class Chain {
  public:
-  Status add(const std::string& name, bool named) {
+  Status add(const std::string& name) {
     if (std::find(open_.begin(), open_.end(), name) != open_.end()) return refuse_cycle(name);
     if (open_.size() == kMaxDepth) return fail_invalid(name + ": extends too deeply");
-    if (Profile* const known = find(name)) {
-      known->identity.named = known->identity.named || named;
-      return {};
-    }
+    if (std::find(loaded_.begin(), loaded_.end(), name) != loaded_.end()) return {};
     auto profile = load_profile(name);
     if (!profile) return tl::make_unexpected(profile.error());
-    profile->identity.named = named;
     open_.push_back(name);
     for (const std::string& parent : profile->extends) {
-      if (auto added = add(relative_to(name, parent), false); !added) return added;
+      if (auto added = add(relative_to(name, parent)); !added) return added;
     }
     open_.pop_back();
-    sources_.push_back(name);
+    loaded_.push_back(name);
     profiles_.push_back(std::move(*profile));
     return {};
   }
@@ -72,12 +68,6 @@ class Chain {
   std::vector<Profile> take() { return std::move(profiles_); }
 
  private:
-  Profile* find(const std::string& name) {
-    const auto found = std::find(sources_.begin(), sources_.end(), name);
-    return found == sources_.end() ? nullptr
-                                   : &profiles_[static_cast<std::size_t>(found - sources_.begin())];
-  }
-
   static std::string relative_to(const std::string& child, const std::string& parent) {
     if (!names_a_file(parent) || parent.starts_with('/')) return parent;
     const auto slash = child.rfind('/');
@@ -91,7 +81,7 @@ class Chain {
   }
 
   std::vector<std::string> open_;
-  std::vector<std::string> sources_;  // of profiles_, one each
+  std::vector<std::string> loaded_;  // of profiles_, one each
   std::vector<Profile> profiles_;
 };
 
@@ -120,7 +110,7 @@ Result<Profile> load_profile(const std::string& name) {
 Result<std::vector<Profile>> load_profiles(const std::vector<std::string>& names) {
   Chain chain;
   for (const std::string& name : names) {
-    if (auto added = chain.add(name, true); !added) return tl::make_unexpected(added.error());
+    if (auto added = chain.add(name); !added) return tl::make_unexpected(added.error());
   }
   return chain.take();
 }

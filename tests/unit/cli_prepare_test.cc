@@ -63,6 +63,12 @@ TEST_F(Prepare, WorkingDirectoryThatIsScratchStaysSo) {
   EXPECT_EQ(rule_at(run, path("tool")), "program") << "covers the scratch folder";
 }
 
+TEST_F(Prepare, WorkingDirectoryBelowScratchExists) {
+  const auto run = request({"--scratch", root_.parent_path(), "--cwd", path("sub"), "./tool"});
+  EXPECT_EQ(rule_at(run, path("sub")), "working directory");
+  EXPECT_EQ(rule_at(run, path("other")), "--scratch " + root_.parent_path().string());
+}
+
 TEST_F(Prepare, ShownWorkingDirectoryStaysShown) {
   const auto run = request({"--ro", ".", "./tool"});
   EXPECT_EQ(rule_at(run, path("other")), "--ro .");

@@ -87,15 +87,11 @@ TEST(ProfileStore, AncestorsComeFirstAndOnce) {
   const auto profiles = load_profiles({"python-scientific", "python-multiprocess", "python"});
   ASSERT_TRUE(profiles);
   std::vector<std::string> names;
-  std::vector<std::string> named;
   for (const Profile& loaded : *profiles) {
     names.push_back(loaded.identity.name);
-    if (loaded.identity.named) named.push_back(loaded.identity.name);
   }
   EXPECT_EQ(names, (std::vector<std::string>{"base", "python", "python-scientific",
                                              "python-multiprocess"}));
-  EXPECT_EQ(named,
-            (std::vector<std::string>{"python", "python-scientific", "python-multiprocess"}));
 }
 
 TEST(ProfileStore, EveryShippedProfileLoads) {
@@ -131,7 +127,6 @@ TEST(ProfileStore, FilesExtendRelativeToThemselves) {
   ASSERT_TRUE(profiles) << profiles.error().message();
   ASSERT_EQ(profiles->size(), 2U);
   EXPECT_EQ((*profiles)[0].identity.name, "parent");
-  EXPECT_FALSE((*profiles)[0].identity.named);
 }
 
 TEST(ProfileStore, CirclesAreErrors) {

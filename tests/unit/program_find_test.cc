@@ -329,7 +329,15 @@ TEST_F(Host, ShimOfNoVersionIsNotFound) {
   shim("python3");
   variables_["PYENV_VERSION"] = "3.99";
   EXPECT_EQ(error_code({"python3"}), ENOENT);
-  variables_["PYENV_VERSION"] = "../../../usr";
+}
+
+TEST_F(Host, VersionsCannotLeadOutOfPyenv) {
+  shim("python3");
+  program("elsewhere/bin/python3");
+  fs::create_directories(root_ / "home/.pyenv/versions");
+  variables_["PYENV_VERSION"] = "../../../elsewhere";
+  EXPECT_EQ(error_code({"python3"}), ENOENT);
+  variables_["PYENV_VERSION"] = path("elsewhere");
   EXPECT_EQ(error_code({"python3"}), ENOENT);
 }
 

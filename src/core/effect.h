@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/unique_fd.h"
 
@@ -25,18 +26,33 @@ struct InstallFd {
   UniqueFd fd;
   bool close_on_exec = false;
 };
+// The task executes `program`, an opened file: execveat(2) of a descriptor. Which program really was
+// executed is verified behind it, before its first instruction.
+struct Execute {
+  UniqueFd program;
+  std::string path;              // guest path, for the record
+  std::uint64_t argv = 0;        // guest addresses, as the program gave them
+  std::uint64_t envp = 0;
+  // A script: its interpreter's arguments stand before the program's own, whose first is replaced.
+  std::vector<std::string> leading_arguments;
+  std::vector<std::uint64_t> further_arguments;  // guest addresses of argv[1], argv[2], ...
+};
 // Ends the run.
 struct Kill {
   std::string reason;
 };
 
-using Effect = std::variant<Continue, Return, FailWith, InstallFd, Kill>;
+using Effect = std::variant<Continue, Return, FailWith, InstallFd, Execute, Kill>;
 
 // What applying an effect gave: the call's result as the program sees it.
 struct Outcome {
   std::int64_t result = 0;  // >= 0, or -errno; 0 for Continue (its result is not seen)
-  bool known = true;        // false: Continue
+  bool known = true;        // false: Continue, Execute
   bool delivered = true;    // false: the task was gone or was interrupted before the answer
 };
+
+// -512 to -516 are the kernel's own restart codes: a task that returned one would restart its call
+// or leak the number (include/linux/errno.h). Nothing a handler computes may be one.
+constexpr bool is_restart_code(std::int64_t value) { return value <= -512 && value >= -516; }
 
 }  // namespace vitrine

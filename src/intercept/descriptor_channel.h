@@ -20,7 +20,6 @@ class DescriptorChannel {
 
   int number() const { return number_; }
   int guest_end() const { return guest_.get(); }
-  void close_guest_end() { guest_.reset(); }
   // Queues `fd` with a label that its receiver finds in the message.
   Status send(int fd, std::uint64_t label) const;
 

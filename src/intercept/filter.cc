@@ -50,12 +50,17 @@ Status add_conditional(scmp_filter_ctx filter, const NativeRule& rule) {
 
 // Native as long as the channel's number is not touched. Numbers are unsigned int: compared whole,
 // so that odd upper halves only mean that the supervisor is asked.
-Status add_channel_guard(scmp_filter_ctx filter, const arch::SyscallRow& row, int channel) {
+Status add_channel_guard(scmp_filter_ctx filter, const arch::SyscallRow& row, int channel,
+                         bool notify) {
   const auto number = static_cast<scmp_datum_t>(channel);
-  const scmp_arg_cmp below =
-      row.name == "close" ? SCMP_CMP64(0, SCMP_CMP_LT, number) : SCMP_CMP64(1, SCMP_CMP_LT, number);
-  const int code =
-      seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, arch::native_number(row), 1, &below);
+  const unsigned argument = row.name == "close" ? 0 : 1;
+  const scmp_arg_cmp below = SCMP_CMP64(argument, SCMP_CMP_LT, number);
+  const scmp_arg_cmp rest = SCMP_CMP64(argument, SCMP_CMP_GE, number);
+  int code = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, arch::native_number(row), 1, &below);
+  // By ptrace in both backends: a notification cannot change the call's registers.
+  if (code == 0 && notify) {
+    code = seccomp_rule_add_array(filter, SCMP_ACT_TRACE(0), arch::native_number(row), 1, &rest);
+  }
   if (code != 0) return failed(code, "seccomp_rule_add");
   return {};
 }
@@ -96,8 +101,17 @@ Result<std::vector<sock_filter>> compile_filter(const FilterRequest& request) {
   };
   for (const arch::SyscallRow& row : arch::all_syscalls()) {
     if (arch::native_number(row) < 0 || restricted(row)) continue;
+    if (notify && (row.name == "execve" || row.name == "execveat")) {
+      const int number = arch::native_number(row);
+      if (const int code = seccomp_rule_add(filter.get(), SCMP_ACT_TRACE(0), number, 0);
+          code != 0) {
+        return failed(code, "seccomp_rule_add");
+      }
+      continue;
+    }
     if (request.channel >= 0 && (row.name == "close" || row.name == "close_range")) {
-      if (Status added = add_channel_guard(filter.get(), row, request.channel); !added) {
+      if (Status added = add_channel_guard(filter.get(), row, request.channel, notify);
+          !added) {
         return tl::make_unexpected(added.error());
       }
       continue;

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/kernel.h"
+#include "intercept/ptrace_backend.h"
 
 namespace vitrine::intercept {
 namespace {
@@ -22,13 +23,14 @@ bool is_gone(int error) { return error == ENOENT; }
 
 constexpr Outcome kGone{.result = 0, .known = false, .delivered = false};
 
-// -512 to -516 are the kernel's own restart codes: a task that returned one would restart its call
-// or leak the number (include/linux/errno.h). Nothing a handler computes may be one.
-bool is_restart_code(std::int64_t value) { return value <= -512 && value >= -516; }
+// The cookie of a stop that came by ptrace; the kernel's ids count up from a random 64-bit number,
+// and the ioctl of one that happened to be 0 would only fail.
+constexpr std::uint64_t kPtraceStop = 0;
 
 }  // namespace
 
-Result<std::unique_ptr<NotifyInterceptor>> NotifyInterceptor::create(UniqueFd listener) {
+Result<std::unique_ptr<NotifyInterceptor>> NotifyInterceptor::create(
+    UniqueFd listener, DescriptorChannel channel) {
   seccomp_notif_sizes sizes{};
   if (::syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) {
     return fail_errno("seccomp(SECCOMP_GET_NOTIF_SIZES)");
@@ -44,7 +46,8 @@ Result<std::unique_ptr<NotifyInterceptor>> NotifyInterceptor::create(UniqueFd li
   }
   // Linux 6.6: the answer wakes the task on this CPU at once. Older kernels say EINVAL: slower only.
   (void)::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
-  std::unique_ptr<NotifyInterceptor> made(new NotifyInterceptor(std::move(listener)));
+  std::unique_ptr<NotifyInterceptor> made(
+      new NotifyInterceptor(std::move(listener), std::move(channel)));
   made->request_.resize(std::max<std::size_t>(sizes.seccomp_notif, sizeof(seccomp_notif)));
   made->response_.resize(std::max<std::size_t>(sizes.seccomp_notif_resp, sizeof(seccomp_notif_resp)));
   return made;
@@ -100,8 +103,45 @@ Result<Outcome> NotifyInterceptor::install(std::uint64_t id, const InstallFd& ef
   return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_ADDFD)");
 }
 
+Status NotifyInterceptor::resume(pid_t tid, int signal) {
+  return injector_.is_executing(tid) ? tracee::resume_to_syscall(tid, signal)
+                                     : tracee::resume(tid, signal);
+}
+
+// An execution, a close that might touch the channel, or a stop on the way of an execution.
+Result<std::optional<Stop>> NotifyInterceptor::on_stop(const tracee::TaskEvent& event) {
+  Result<bool> of_execution = injector_.on_stop(event);
+  if (!of_execution) return tl::make_unexpected(of_execution.error());
+  if (*of_execution) return std::nullopt;
+  const auto go_on = [&]() -> Result<std::optional<Stop>> {
+    if (Status resumed = resume(event.tid, 0); !resumed) return tl::make_unexpected(resumed.error());
+    return std::nullopt;
+  };
+  if (event.kind == tracee::TaskEvent::Kind::kSyscallStop) return go_on();
+  Result<tracee::Registers> registers = tracee::Registers::of(event.tid);
+  if (!registers) return tl::make_unexpected(registers.error());
+  SyscallEvent call;
+  call.tid = event.tid;
+  call.audit_arch = arch::kNativeAuditArch;  // foreign ABIs are notified, never traced
+  call.number = registers->syscall_number() & 0xffffffff;
+  call.arguments = registers->arguments();
+  call.instruction_pointer = registers->instruction_pointer();
+  if (injector_.has_executed(event.tid) &&
+      injector_.guards_channel(call.number, call.arguments, *registers)) {
+    if (Status applied = registers->apply_to(event.tid); !applied) {
+      return tl::make_unexpected(applied.error());
+    }
+    return go_on();
+  }
+  return Stop(call, kPtraceStop);
+}
+
 Result<Outcome> NotifyInterceptor::apply(Stop stop, Effect effect) {
   const std::uint64_t id = stop.cookie();
+  const pid_t tid = stop.event().tid;
+  if (id == kPtraceStop) {
+    return apply_at_stop(injector_, tid, std::move(effect), [this, tid] { return resume(tid, 0); });
+  }
   if (std::holds_alternative<Continue>(effect)) return respond(id, 0, 0, true);
   if (const auto* value = std::get_if<Return>(&effect)) {
     if (is_restart_code(value->value)) return respond(id, 0, EIO, false);
@@ -111,6 +151,8 @@ Result<Outcome> NotifyInterceptor::apply(Stop stop, Effect effect) {
     return respond(id, 0, is_restart_code(-failure->error) ? EIO : failure->error, false);
   }
   if (const auto* descriptor = std::get_if<InstallFd>(&effect)) return install(id, *descriptor);
+  // An execution never arrives as a notification.
+  if (std::holds_alternative<Execute>(effect)) return fail(EIO, "an execution by notification");
   // Kill: the task stays where it is; the supervisor kills the tree.
   return Outcome{.result = 0, .known = false};
 }

@@ -8,12 +8,9 @@
 #pragma once
 
 #include <functional>
-#include <memory>
-#include <unordered_map>
 
-#include "intercept/descriptor_channel.h"
+#include "intercept/injector.h"
 #include "intercept/interceptor.h"
-#include "tracee/registers.h"
 
 namespace vitrine::intercept {
 
@@ -22,7 +19,8 @@ class PtraceBackend final : public Interceptor {
   enum class Mode { kTrace, kSyscall };
   // `restricted`: native calls that the profile restricts (mode kSyscall decides natively itself).
   PtraceBackend(Mode mode, DescriptorChannel channel,
-                std::function<bool(const arch::SyscallRow&)> restricted);
+                std::function<bool(const arch::SyscallRow&)> restricted)
+      : mode_(mode), injector_(std::move(channel)), restricted_(std::move(restricted)) {}
 
   const Capabilities& capabilities() const override;
   int pollable_fd() const override { return -1; }
@@ -30,41 +28,26 @@ class PtraceBackend final : public Interceptor {
   Result<std::optional<Stop>> on_stop(const tracee::TaskEvent& event) override;
   Result<Outcome> apply(Stop stop, Effect effect) override;
   Status resume(pid_t tid, int signal) override;
-  void task_started(pid_t tid, pid_t tgid, pid_t parent) override;
-  void task_ended(pid_t tid) override;
-  void task_executed(pid_t tid, pid_t tgid) override;
+  void task_started(pid_t tid, pid_t tgid, pid_t parent) override {
+    injector_.task_started(tid, tgid, parent);
+  }
+  void task_ended(pid_t tid) override { injector_.task_ended(tid); }
+  void task_executed(pid_t tid, pid_t tgid) override { injector_.task_executed(tid, tgid); }
 
  private:
-  struct TaskState {
-    pid_t tgid = 0;
-    // A page is being mapped instead of the program's call, which is entered again afterwards.
-    bool mapping_page = false;
-    tracee::Registers saved;
-  };
-  struct ProcessState {
-    std::uint64_t page = 0;       // guest address; 0: none yet
-    bool page_failed = false;
-    bool executed = false;        // the command's own code runs
-  };
-
+  Result<std::optional<Stop>> resumed(pid_t tid);
   Result<SyscallEvent> event_of(const tracee::TaskEvent& event,
                                 const tracee::Registers& registers) const;
   bool is_native(const SyscallEvent& event) const;
-  bool guards_channel(const SyscallEvent& event, tracee::Registers& registers);
   Result<std::optional<Stop>> on_entry(const tracee::TaskEvent& event);
-  Status on_exit(pid_t tid);
-  Status start_mapping_page(TaskState& task, pid_t tid, tracee::Registers registers);
-  Result<Outcome> finish(pid_t tid, std::int64_t value);
-  Result<Outcome> install(pid_t tid, const InstallFd& effect);
-  Result<std::int64_t> receive(pid_t tid, ProcessState& process, bool close_on_exec,
-                               std::uint64_t label);
 
   Mode mode_;
-  DescriptorChannel channel_;
+  Injector injector_;
   std::function<bool(const arch::SyscallRow&)> restricted_;
-  std::unordered_map<pid_t, TaskState> tasks_;
-  std::unordered_map<pid_t, ProcessState> processes_;
-  std::uint64_t next_label_ = 1;
 };
+
+// Answers a task that waits in a seccomp-stop or a syscall-enter-stop. `resume` lets it go on.
+Result<Outcome> apply_at_stop(Injector& injector, pid_t tid, Effect effect,
+                              const std::function<Status()>& resume);
 
 }  // namespace vitrine::intercept

@@ -1,5 +1,7 @@
 #include "supervisor/dispatcher.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 
 #include "arch/flag_names.h"
@@ -64,9 +66,48 @@ std::string target_of(const DecodedCall& call) {
 Dispatcher::Dispatcher(const Parts& parts, vfs::DirectoryRef working_directory)
     : parts_(parts), first_working_directory_(std::move(working_directory)) {}
 
-void Dispatcher::task_started(const tracee::Task& task) { (void)fs_of(task.tid); }
+void Dispatcher::task_started(const tracee::Task& task) {
+  (void)fs_of(task.tid);
+  if (task.tid != task.tgid || programs_.contains(task.tgid)) return;
+  if (const auto parent = programs_.find(task.parent); parent != programs_.end()) {
+    programs_[task.tgid] = std::string(parent->second);
+  }
+}
 
-void Dispatcher::task_ended(const tracee::Task& task) { fs_.erase(task.tid); }
+void Dispatcher::task_ended(const tracee::Task& task) {
+  fs_.erase(task.tid);
+  if (task.tid != task.tgid) return;
+  programs_.erase(task.tgid);
+  expected_.erase(task.tgid);
+}
+
+std::string Dispatcher::program(pid_t tgid) const {
+  const auto known = programs_.find(tgid);
+  return known == programs_.end() ? std::string() : known->second;
+}
+
+void Dispatcher::expect_program(pid_t tgid, int file, std::string path) {
+  struct stat status {};
+  // What cannot be identified can never be confirmed.
+  if (::fstat(file, &status) != 0) status = {};
+  expected_[tgid] = {status.st_dev, status.st_ino, std::move(path)};
+}
+
+// The descriptor and the empty path of an execution lie where the program's own threads could reach
+// them: what the kernel executed in the end decides, before the first instruction of it.
+Status Dispatcher::confirm_program(pid_t tgid) {
+  const auto expected = expected_.find(tgid);
+  if (expected == expected_.end()) return fail(EACCES, "an execution that was not decided");
+  struct stat status {};
+  const std::string link = "/proc/" + std::to_string(tgid) + "/exe";
+  if (::stat(link.c_str(), &status) != 0) return fail_errno(link);
+  if (status.st_dev != expected->second.device || status.st_ino != expected->second.inode) {
+    return fail(EACCES, "another program than the decided one was executed");
+  }
+  programs_[tgid] = std::move(expected->second.path);
+  expected_.erase(expected);
+  return {};
+}
 
 std::string Dispatcher::working_directory(pid_t tgid) const {
   for (const pid_t tid : parts_.tasks.threads(tgid)) {
@@ -195,6 +236,9 @@ Status Dispatcher::dispatch(intercept::Stop stop) {
   Answer answer = decide(call, *task);
   enforce_on_deny(call, answer);
   const Decision decision = answer.decision;
+  if (const auto* execution = std::get_if<Execute>(&answer.effect)) {
+    expect_program(task->tgid, execution->program.get(), execution->path);
+  }
   Result<Outcome> outcome = parts_.interceptor.apply(std::move(stop), std::move(answer.effect));
   if (!outcome) return tl::make_unexpected(outcome.error());
   record(call, *task, decision, *outcome, time);

@@ -37,8 +37,20 @@ class Dispatcher {
   void task_ended(const tracee::Task& task);
   // Guest path of a process's working directory.
   std::string working_directory(pid_t tgid) const;
+  // Guest path of the program that a process executes.
+  std::string program(pid_t tgid) const;
+
+  // The program that `tgid` is about to execute, decided by the launcher.
+  void expect_program(pid_t tgid, int file, std::string path);
+  // `tgid` has executed: is it what was decided? Its path is the process's program from then on.
+  Status confirm_program(pid_t tgid);
 
  private:
+  struct Expected {
+    dev_t device = 0;
+    ino_t inode = 0;
+    std::string path;
+  };
   syscalls::Answer decide(const DecodedCall& call, tracee::Task& task);
   std::optional<syscalls::Answer> restricted(const DecodedCall& call) const;
   syscalls::Answer by_disposition(const DecodedCall& call) const;
@@ -50,6 +62,8 @@ class Dispatcher {
   Parts parts_;
   vfs::DirectoryRef first_working_directory_;
   std::unordered_map<pid_t, std::shared_ptr<syscalls::FsContext>> fs_;  // by tid
+  std::unordered_map<pid_t, Expected> expected_;    // by tgid
+  std::unordered_map<pid_t, std::string> programs_;  // by tgid
   std::string violation_;
 };
 

@@ -39,6 +39,7 @@ EventLoop::EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef wo
 Ending EventLoop::run() {
   tasks_.add_first(launched_.pid);
   dispatcher_.task_started(*tasks_.find(launched_.pid));
+  dispatcher_.expect_program(launched_.pid, parts_.program, parts_.program_path);
   parts_.interceptor.task_started(launched_.pid, launched_.pid, 0);
   look_at_budgets(true);
   while (!tasks_.empty()) wait();
@@ -208,7 +209,7 @@ std::string EventLoop::working_directory(pid_t tgid) const {
   return dispatcher_.working_directory(tgid);
 }
 
-std::string EventLoop::executable(pid_t) const { return parts_.program; }
+std::string EventLoop::executable(pid_t tgid) const { return dispatcher_.program(tgid); }
 
 std::optional<std::uint64_t> EventLoop::memory_limit() const {
   return parts_.policy.limits().memory_bytes;

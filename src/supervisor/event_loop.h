@@ -43,9 +43,9 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
     Placement& placement;
     Stdio& stdio;
     int signals;              // from take_signals
-    std::string program;      // guest path, for /proc/PID/exe
-    std::vector<std::string> argv;
-    bool unprivileged = true;  // no capability may be left in the first task
+    int program;              // opened; not owned
+    std::string program_path;  // guest path
+    int channel;              // number of the descriptor channel in every process
   };
   EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef working_directory);
 
@@ -61,6 +61,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   unsigned cpu_count() const override { return parts_.placement.visible_count(); }
   std::optional<std::uint64_t> memory_limit() const override;
   std::uint64_t memory_used() const override { return last_measured_.memory; }
+  int supervisor_descriptor() const override { return parts_.channel; }
 
   // syscalls::BudgetControl
   const Limits& limits() const override { return parts_.policy.limits(); }

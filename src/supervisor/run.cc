@@ -129,7 +129,7 @@ Status open_program(const RunRequest& request, Setup& setup) {
   if (!program) return because(request.program, program.error());
   setup.program = std::move(*program);
   const std::string path = "/proc/self/fd/" + std::to_string(setup.program.get());
-  std::vector<int> executables{setup.program.get()};
+  std::vector<int> executables = setup.files->executable_mounts();
   UniqueFd loader;
   const Result<program::ElfNeeds> elf = program::read_elf(path, "/");
   if (!elf) return fail(ENOEXEC, request.program);
@@ -187,16 +187,34 @@ LaunchPlan base_plan(const RunRequest& request, const Setup& setup) {
 
 using Restricted = std::function<bool(const arch::SyscallRow&)>;
 
-Result<Launched> start_notify(LaunchPlan plan, const Restricted& restricted, Setup& setup) {
+Result<intercept::DescriptorChannel> add_channel(LaunchPlan& plan) {
+  const int number = static_cast<int>(descriptor_limit());
+  Result<intercept::DescriptorChannel> channel = intercept::DescriptorChannel::create(number);
+  if (!channel) return channel;
+  plan.channel = channel->guest_end();
+  plan.channel_number = number;
+  return channel;
+}
+
+Status add_filter(LaunchPlan& plan, intercept::FilterAction action, const Restricted& restricted) {
   Result<std::vector<sock_filter>> filter =
-      intercept::compile_filter({intercept::FilterAction::kNotify, restricted, -1});
+      intercept::compile_filter({action, restricted, plan.channel_number});
   if (!filter) return tl::make_unexpected(filter.error());
   plan.filter = std::move(*filter);
+  return {};
+}
+
+Result<Launched> start_notify(LaunchPlan plan, const Restricted& restricted, Setup& setup) {
+  Result<intercept::DescriptorChannel> channel = add_channel(plan);
+  if (!channel) return tl::make_unexpected(channel.error());
+  if (Status added = add_filter(plan, intercept::FilterAction::kNotify, restricted); !added) {
+    return tl::make_unexpected(added.error());
+  }
   plan.listener = true;
   Result<Launched> launched = launch(plan);
   if (!launched) return launched;
   Result<std::unique_ptr<intercept::NotifyInterceptor>> interceptor =
-      intercept::NotifyInterceptor::create(std::move(launched->listener));
+      intercept::NotifyInterceptor::create(std::move(launched->listener), std::move(*channel));
   if (!interceptor) {
     abandon(launched->pid);
     return tl::make_unexpected(interceptor.error());
@@ -207,22 +225,15 @@ Result<Launched> start_notify(LaunchPlan plan, const Restricted& restricted, Set
 
 Result<Launched> start_ptrace(LaunchPlan plan, intercept::PtraceBackend::Mode mode,
                               const Restricted& restricted, Setup& setup) {
-  const int number = static_cast<int>(descriptor_limit());
-  Result<intercept::DescriptorChannel> channel = intercept::DescriptorChannel::create(number);
+  Result<intercept::DescriptorChannel> channel = add_channel(plan);
   if (!channel) return tl::make_unexpected(channel.error());
-  plan.channel = channel->guest_end();
-  plan.channel_number = number;
-  if (mode == intercept::PtraceBackend::Mode::kTrace) {
-    Result<std::vector<sock_filter>> filter =
-        intercept::compile_filter({intercept::FilterAction::kTrace, restricted, number});
-    if (!filter) return tl::make_unexpected(filter.error());
-    plan.filter = std::move(*filter);
-  } else {
+  if (mode == intercept::PtraceBackend::Mode::kSyscall) {
     plan.stop_every_call = true;
+  } else if (Status added = add_filter(plan, intercept::FilterAction::kTrace, restricted); !added) {
+    return tl::make_unexpected(added.error());
   }
   Result<Launched> launched = launch(plan);
   if (!launched) return launched;
-  channel->close_guest_end();
   setup.interceptor =
       std::make_unique<intercept::PtraceBackend>(mode, std::move(*channel), restricted);
   return launched;
@@ -394,7 +405,8 @@ Report run(RunRequest request) {
   Placement placement(request.policy.limits().cpus.value_or(0));
   placement.begin(launched->pid);
   EventLoop loop({request.policy, *setup.interceptor, *setup.files, *request.audit, tally,
-                  placement, *setup.stdio, setup.signals.get(), request.program, request.argv},
+                  placement, *setup.stdio, setup.signals.get(), setup.program.get(),
+                  request.program, static_cast<int>(descriptor_limit())},
                  std::move(*launched), setup.working_directory);
   const Ending ending = loop.run();
   fill(report, ending, setup, tally);

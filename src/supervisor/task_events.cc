@@ -132,6 +132,11 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
     parts_.stdio.close_guest_ends();
     look_at_budgets(true);
   }
+  if (Status confirmed = dispatcher_.confirm_program(tid); !confirmed) {
+    const bool gone = tasks_.find(tid) == nullptr;
+    if (gone || ending_) return;
+    return end_run(Verdict::kViolation, confirmed.error().message());
+  }
   const Task* task = tasks_.find(tid);
   audit::ProcessRecord record;
   record.time = elapsed();
@@ -139,8 +144,8 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
   record.tid = task->number;
   record.event = audit::ProcessRecord::Event::kExec;
   record.host_pid = tid;
-  record.program = parts_.program;
-  record.argv = parts_.argv;
+  record.program = dispatcher_.program(tid);
+  record.argv = tracee::command_line(tid);
   parts_.audit.write(record);
   resume(tid);
 }

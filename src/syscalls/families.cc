@@ -13,6 +13,7 @@ HandlerTable build() {
   add_change_handlers(table);
   add_descriptor_handlers(table);
   add_process_handlers(table);
+  add_execute_handlers(table);
   add_signal_handlers(table);
   add_resource_handlers(table);
   add_identity_handlers(table);

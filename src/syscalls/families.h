@@ -24,6 +24,7 @@ void add_directory_handlers(HandlerTable& table);
 void add_change_handlers(HandlerTable& table);
 void add_descriptor_handlers(HandlerTable& table);
 void add_process_handlers(HandlerTable& table);
+void add_execute_handlers(HandlerTable& table);
 void add_signal_handlers(HandlerTable& table);
 void add_resource_handlers(HandlerTable& table);
 void add_identity_handlers(HandlerTable& table);

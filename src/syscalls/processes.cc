@@ -1,4 +1,4 @@
-// clone(2), fork(2), execve(2), process groups, prctl(2). All but execve are decided on registers.
+// clone(2), fork(2), process groups, prctl(2): decided on registers.
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <sched.h>
@@ -64,31 +64,6 @@ Answer handle_clone(Context& context) {
 
 Answer handle_fork(Context& context) { return admit(context, false); }
 
-Answer refuse_program(Context& context, const Result<vfs::DirectoryRef>& base,
-                      std::size_t path_index) {
-  Result<std::string_view> path = path_argument(context, path_index);
-  if (!path) return serve_error(path.error().code);
-  if (!base) return serve_error(base.error().code);
-  Result<UniqueFd> program = context.files.open_program(context.caller(), *base, *path);
-  if (!program) {
-    const int code = program.error().code;
-    const bool natural = code == ENOTDIR || code == ENAMETOOLONG || code == ELOOP;
-    return natural ? serve_error(code) : deny(EACCES, context.files.deciding_rule());
-  }
-  return deny(EACCES, "execve");
-}
-
-Answer handle_execve(Context& context) {
-  return refuse_program(context, context.fs.working_directory, 0);
-}
-
-Answer handle_execveat(Context& context) {
-  Result<std::string_view> path = path_argument(context, 1);
-  if (!path) return serve_error(path.error().code);
-  if (path->empty()) return deny(EACCES, "execve");
-  return refuse_program(context, base_folder(context, 0, *path), 1);
-}
-
 bool is_own(const Context& context, pid_t pid) {
   return pid == 0 || context.tasks.find(pid) != nullptr || context.tasks.is_process(pid);
 }
@@ -121,8 +96,6 @@ void add_process_handlers(HandlerTable& table) {
   table.add("clone", handle_clone);
   table.add("fork", handle_fork);
   table.add("vfork", handle_fork);
-  table.add("execve", handle_execve);
-  table.add("execveat", handle_execveat);
   table.add("setpgid", handle_setpgid);
   table.add("getpgid", own_only);
   table.add("getsid", own_only);

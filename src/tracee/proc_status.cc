@@ -42,6 +42,21 @@ void take_field(std::string_view name, std::string_view text, ProcStatus& status
 
 }  // namespace
 
+std::vector<std::string> command_line(pid_t tgid) {
+  constexpr std::size_t kLongest = 16 * 1024;
+  char path[48];
+  std::snprintf(path, sizeof path, "/proc/%d/cmdline", tgid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  std::string text(kLongest, '\0');
+  const ssize_t size = fd ? ::read(fd.get(), text.data(), text.size()) : -1;
+  std::vector<std::string> arguments;
+  for (std::size_t at = 0; size > 0 && at < static_cast<std::size_t>(size);) {
+    arguments.emplace_back(text.c_str() + at);
+    at += arguments.back().size() + 1;
+  }
+  return arguments;
+}
+
 Result<ProcStatus> read_proc_status(pid_t tid) {
   char path[48];
   std::snprintf(path, sizeof path, "/proc/%d/status", tid);

@@ -4,6 +4,8 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -25,6 +27,9 @@ struct ProcStatus {
   std::uint64_t caught_signals = 0; // SigCgt: bit N-1 is signal N
   std::uint64_t ignored_signals = 0;
 };
+
+// The arguments a process was executed with, as the kernel copied them (/proc/PID/cmdline); bounded.
+std::vector<std::string> command_line(pid_t tgid);
 
 // kTaskGone when there is no such task.
 Result<ProcStatus> read_proc_status(pid_t tid);

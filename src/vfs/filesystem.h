@@ -50,6 +50,9 @@ class ProcessView {
   virtual unsigned cpu_count() const = 0;                        // --cpus
   virtual std::optional<std::uint64_t> memory_limit() const = 0;
   virtual std::uint64_t memory_used() const = 0;
+  // A descriptor that every process of the tree holds for the supervisor, and that listings leave
+  // out; -1: none.
+  virtual int supervisor_descriptor() const { return -1; }
 };
 
 // Who asks: decides what /proc/self and /dev/fd mean, and the modes of new files.
@@ -102,7 +105,7 @@ class FileSystem {
   virtual Result<DirectoryRef> open_directory(const Caller&, const DirectoryRef& base,
                                               std::string_view path) = 0;
   virtual std::string path_of(
-      const DirectoryRef&) const = 0;  // "/a/b", or "(deleted)" suffix rules as getcwd's
+      const DirectoryRef&) const = 0;  // "/a/b"; "" once removed; may exceed PATH_MAX
 
   // --- by name. `base` is ignored for absolute paths. `path` holds no NUL; "" gives ENOENT.
   virtual Result<Opened> open(const Caller&, const DirectoryRef& base, std::string_view path,
@@ -144,6 +147,10 @@ class FileSystem {
   // execveat(2). EACCES for what is not shown or not executable.
   virtual Result<UniqueFd> open_program(const Caller&, const DirectoryRef& base,
                                         std::string_view path) = 0;
+
+  // Host files and folders of the tree that hold programs, as O_PATH descriptors of this object: what
+  // a second wall (Landlock) has to let be executed.
+  virtual std::vector<int> executable_mounts() const = 0;
 
   // --- by descriptor. A descriptor is described by what it *is*: `fd` is a directory descriptor
   // "/proc/TID/fd" of the guest's task and a number in it; nothing is remembered of numbers.

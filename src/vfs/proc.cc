@@ -189,8 +189,11 @@ std::vector<std::string> Proc::numbers_in(const ProcNode& folder) const {
   } else if (folder.kind == Kind::kFdFolder || folder.kind == Kind::kFdInfoFolder) {
     const UniqueFd fd(::open(host_fd_folder(folder).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     auto entries = fd ? list_host_folder(fd.get()) : fail_errno("proc");
+    const std::string own_descriptor = std::to_string(processes_->supervisor_descriptor());
     if (entries)
-      for (ListEntry& entry : *entries) names.push_back(std::move(entry.name));
+      for (ListEntry& entry : *entries) {
+        if (entry.name != own_descriptor) names.push_back(std::move(entry.name));
+      }
   }
   return names;
 }

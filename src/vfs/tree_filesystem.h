@@ -54,6 +54,7 @@ class TreeFileSystem final : public FileSystem {
   Status stat_filesystem(const Caller&, const DirectoryRef&, std::string_view,
                          struct statfs&) override;
   Result<UniqueFd> open_program(const Caller&, const DirectoryRef&, std::string_view) override;
+  std::vector<int> executable_mounts() const override;
 
   Status stat_descriptor(const Caller&, GuestFd, struct statx&) override;
   Result<DirectoryRef> directory_of(const Caller&, GuestFd) override;

@@ -1,0 +1,366 @@
+#include "intercept/injector.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#include "tracee/remote_memory.h"
+
+namespace vitrine::intercept {
+namespace {
+
+constexpr std::size_t kPage = 4096;
+constexpr std::uint64_t kMostPlaced = 512 * 1024;  // below what the filter lets through (1 MiB)
+
+Status signal_mask(enum __ptrace_request request, pid_t tid, std::uint64_t& mask) {
+  if (::ptrace(request, tid, sizeof mask, &mask) == 0) return {};
+  if (errno == ESRCH) return fail_task_gone("ptrace(signal mask)");
+  return fail_errno("ptrace(signal mask)");
+}
+
+// The next stop of a task whose call cannot block; it comes at once. Its end is left for the event
+// loop (WNOWAIT).
+Result<int> wait_for_stop(pid_t tid) {
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(tid), &info, WEXITED | WSTOPPED | WNOWAIT | __WALL) !=
+         0) {
+    if (errno != EINTR) return fail_task_gone("waitid");
+  }
+  if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) return fail_task_gone("waitid");
+  int status = 0;
+  if (::waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status)) {
+    return fail_task_gone("waitpid");
+  }
+  return status;
+}
+
+bool is_syscall_stop(int status) { return status >> 8 == (SIGTRAP | 0x80); }
+bool is_event_stop(int status) { return status >> 16 == PTRACE_EVENT_STOP; }
+
+// Goes on to the next syscall-stop. A group-stop on the way (SIGSTOP cannot be blocked) is passed
+// over; it is the program's own business again afterwards.
+Status to_syscall_stop(pid_t tid) {
+  for (;;) {
+    if (Status going = tracee::resume_to_syscall(tid, 0); !going) return going;
+    Result<int> status = wait_for_stop(tid);
+    if (!status) return tl::make_unexpected(status.error());
+    if (is_syscall_stop(*status)) return {};
+    if (!is_event_stop(*status)) return fail(EIO, "an unexpected stop in an injected call");
+  }
+}
+
+// The receiver's side of one message, as it lies in the program's page (recvmsg(2)).
+struct Receipt {
+  msghdr header{};
+  iovec data{};
+  std::uint64_t label = 0;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+};
+
+Receipt blank_receipt(std::uint64_t page) {
+  Receipt receipt;
+  receipt.header.msg_iov = reinterpret_cast<iovec*>(page + offsetof(Receipt, data));
+  receipt.header.msg_iovlen = 1;
+  receipt.header.msg_control = reinterpret_cast<void*>(page + offsetof(Receipt, control));
+  receipt.header.msg_controllen = sizeof receipt.control;
+  receipt.data = {reinterpret_cast<void*>(page + offsetof(Receipt, label)), sizeof receipt.label};
+  return receipt;
+}
+
+std::int64_t number_in(const Receipt& receipt) {
+  // A full table: the kernel drops the descriptor and says so in the flags (unix(7)).
+  if ((receipt.header.msg_flags & MSG_CTRUNC) != 0) return -EMFILE;
+  const auto* header = reinterpret_cast<const cmsghdr*>(receipt.control);
+  if (header->cmsg_type != SCM_RIGHTS) return -EMFILE;
+  int number = -1;
+  std::memcpy(&number, CMSG_DATA(header), sizeof number);
+  return number;
+}
+
+bool is_error(std::int64_t result) { return result < 0 && result >= -4095; }
+
+}  // namespace
+
+// --- InjectedCalls
+
+Result<InjectedCalls> InjectedCalls::at_entry(pid_t tid) {
+  Result<tracee::Registers> registers = tracee::Registers::of(tid);
+  if (!registers) return tl::make_unexpected(registers.error());
+  InjectedCalls calls(tid, true);
+  calls.saved_ = *registers;
+  return calls;
+}
+
+InjectedCalls InjectedCalls::at_exit(pid_t tid, const tracee::Registers& saved) {
+  InjectedCalls calls(tid, false);
+  calls.saved_ = saved;
+  return calls;
+}
+
+Status InjectedCalls::block_signals() {
+  if (signal_mask_) return {};
+  std::uint64_t mask = 0;
+  if (Status got = signal_mask(PTRACE_GETSIGMASK, tid_, mask); !got) return got;
+  std::uint64_t all = ~std::uint64_t{0};
+  if (Status set = signal_mask(PTRACE_SETSIGMASK, tid_, all); !set) return set;
+  signal_mask_ = mask;
+  return {};
+}
+
+Status InjectedCalls::restore_signals() {
+  if (!signal_mask_) return {};
+  std::uint64_t mask = *signal_mask_;
+  signal_mask_.reset();
+  return signal_mask(PTRACE_SETSIGMASK, tid_, mask);
+}
+
+Result<std::int64_t> InjectedCalls::perform(std::uint64_t number, const Arguments& arguments) {
+  tracee::Registers registers = saved_;
+  if (at_entry_) {
+    registers.set_syscall(number, arguments);
+  } else {
+    if (Status blocked = block_signals(); !blocked) return tl::make_unexpected(blocked.error());
+    registers.rewind_to_syscall(number, arguments);
+  }
+  Status done = registers.apply_to(tid_);
+  // From an exit there is the injected call's own entry first.
+  if (done && !at_entry_) done = to_syscall_stop(tid_);
+  if (done) done = to_syscall_stop(tid_);
+  if (!done) return tl::make_unexpected(done.error());
+  at_entry_ = false;
+  Result<tracee::Registers> after = tracee::Registers::of(tid_);
+  if (!after) return tl::make_unexpected(after.error());
+  return after->result();
+}
+
+Status InjectedCalls::finish(std::int64_t result) {
+  tracee::Registers registers = saved_;
+  registers.skip_syscall();  // behind a call this keeps the kernel from restarting it
+  registers.set_result(is_restart_code(result) ? -EIO : result);
+  if (Status restored = restore_signals(); !restored) return restored;
+  return registers.apply_to(tid_);
+}
+
+Status InjectedCalls::enter_next(std::uint64_t number, const Arguments& arguments) {
+  tracee::Registers registers = saved_;
+  if (at_entry_) {
+    registers.set_syscall(number, arguments);
+  } else {
+    registers.rewind_to_syscall(number, arguments);
+  }
+  if (Status restored = restore_signals(); !restored) return restored;
+  return registers.apply_to(tid_);
+}
+
+// --- Injector
+
+void Injector::task_started(pid_t tid, pid_t tgid, pid_t parent) {
+  if (!tgids_.emplace(tid, tgid).second || processes_.contains(tgid)) return;
+  // A fork has a copy of its parent's page, a vfork the page itself.
+  const auto from = processes_.find(parent);
+  processes_[tgid] = from == processes_.end() ? Process{} : from->second;
+}
+
+void Injector::task_ended(pid_t tid) {
+  executions_.erase(tid);
+  const auto task = tgids_.find(tid);
+  if (task == tgids_.end()) return;
+  if (task->second == tid) processes_.erase(tid);
+  tgids_.erase(task);
+}
+
+void Injector::task_executed(pid_t tid, pid_t tgid) {
+  executions_.erase(tid);
+  tgids_[tid] = tgid;
+  processes_[tgid] = Process{0, true};
+}
+
+Injector::Process& Injector::process_of(pid_t tid) { return processes_[tgids_[tid]]; }
+
+bool Injector::has_executed(pid_t tid) const {
+  const auto task = tgids_.find(tid);
+  if (task == tgids_.end()) return false;
+  const auto process = processes_.find(task->second);
+  return process != processes_.end() && process->second.executed;
+}
+
+bool Injector::guards_channel(std::uint64_t number, const InjectedCalls::Arguments& arguments,
+                              tracee::Registers& registers) const {
+  const auto channel = static_cast<std::uint32_t>(channel_.number());
+  const auto first = static_cast<std::uint32_t>(arguments[0]);
+  const auto last = static_cast<std::uint32_t>(arguments[1]);
+  if (number == SYS_close && first == channel) {
+    registers.skip_syscall();
+    registers.set_result(-EBADF);
+    return true;
+  }
+  if (number != SYS_close_range || last < channel) return false;
+  if (first >= channel) {
+    registers.skip_syscall();
+    registers.set_result(first > last ? -EINVAL : 0);
+    return true;
+  }
+  InjectedCalls::Arguments narrowed = arguments;
+  narrowed[1] = channel - 1;
+  registers.set_syscall(number, narrowed);
+  return true;
+}
+
+Result<std::int64_t> Injector::receive(pid_t tid, InjectedCalls& calls, int fd,
+                                       bool close_on_exec) {
+  Process& process = process_of(tid);
+  if (process.page == 0) {
+    Result<std::int64_t> mapped =
+        calls.perform(SYS_mmap, {0, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                                 ~std::uint64_t{0}, 0});
+    if (!mapped || is_error(*mapped)) return mapped;
+    process.page = static_cast<std::uint64_t>(*mapped);
+  }
+  const std::uint64_t page = process.page;
+  const tracee::RemoteMemory memory(tid);
+  if (Status put = memory.write_value(page, blank_receipt(page)); !put) {
+    process.page = 0;  // unmapped by the program; its next call gets another
+    return -EFAULT;
+  }
+  const std::uint64_t label = next_label_++;
+  if (Status sent = channel_.send(fd, label); !sent) return -EIO;
+  const int flags = MSG_DONTWAIT | (close_on_exec ? MSG_CMSG_CLOEXEC : 0);
+  Result<std::int64_t> received =
+      calls.perform(SYS_recvmsg, {static_cast<std::uint64_t>(channel_.number()), page,
+                                  static_cast<std::uint64_t>(flags), 0, 0, 0});
+  if (!received || is_error(*received)) return received;
+  const Result<Receipt> receipt = memory.read_value<Receipt>(page);
+  // Another label: a message whose receiver was killed. It was granted to this run all the same.
+  if (!receipt || receipt->label != label) return -EIO;
+  return number_in(*receipt);
+}
+
+Result<std::int64_t> Injector::install(pid_t tid, const InstallFd& effect) {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid);
+  if (!calls) return tl::make_unexpected(calls.error());
+  Result<std::int64_t> number = receive(tid, *calls, effect.fd.get(), effect.close_on_exec);
+  if (!number) return number;
+  if (Status finished = calls->finish(*number); !finished) {
+    return tl::make_unexpected(finished.error());
+  }
+  return number;
+}
+
+Result<std::int64_t> Injector::place(pid_t tid, InjectedCalls& calls,
+                                     const std::vector<std::byte>& bytes) {
+  if (bytes.size() > kMostPlaced) return -E2BIG;
+  Result<std::int64_t> mapped =
+      calls.perform(SYS_mmap, {0, bytes.size(), PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, ~std::uint64_t{0}, 0});
+  if (!mapped || is_error(*mapped)) return mapped;
+  const tracee::RemoteMemory memory(tid);
+  if (Status put = memory.write(static_cast<std::uint64_t>(*mapped), bytes); !put) return -EFAULT;
+  return mapped;
+}
+
+// The argument vector of a script's interpreter: an array of pointers, then the strings that are new.
+Result<std::int64_t> Injector::place_arguments(pid_t tid, InjectedCalls& calls,
+                                               const Execute& effect) {
+  const std::size_t count =
+      effect.leading_arguments.size() + effect.further_arguments.size() + 1;
+  std::size_t size = count * sizeof(std::uint64_t);
+  for (const std::string& text : effect.leading_arguments) size += text.size() + 1;
+  std::vector<std::byte> block(size);
+  Result<std::int64_t> base = place(tid, calls, block);
+  if (!base || is_error(*base)) return base;
+  std::size_t slot = 0;
+  std::size_t end = count * sizeof(std::uint64_t);
+  const auto put_pointer = [&](std::uint64_t address) {
+    std::memcpy(block.data() + slot, &address, sizeof address);
+    slot += sizeof address;
+  };
+  for (const std::string& text : effect.leading_arguments) {
+    put_pointer(static_cast<std::uint64_t>(*base) + end);
+    std::memcpy(block.data() + end, text.c_str(), text.size() + 1);
+    end += text.size() + 1;
+  }
+  for (const std::uint64_t address : effect.further_arguments) put_pointer(address);
+  put_pointer(0);
+  const tracee::RemoteMemory memory(tid);
+  if (Status put = memory.write(static_cast<std::uint64_t>(*base), block); !put) return -EFAULT;
+  return base;
+}
+
+Result<std::int64_t> Injector::execute(pid_t tid, const Execute& effect) {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid);
+  if (!calls) return tl::make_unexpected(calls.error());
+  const auto refuse = [&](std::int64_t error) -> Result<std::int64_t> {
+    if (Status finished = calls->finish(error); !finished) {
+      return tl::make_unexpected(finished.error());
+    }
+    return error;
+  };
+  Result<std::int64_t> number = receive(tid, *calls, effect.program.get(), true);
+  if (!number) return number;
+  if (is_error(*number)) return refuse(*number);
+  std::uint64_t argv = effect.argv;
+  if (!effect.leading_arguments.empty()) {
+    Result<std::int64_t> placed = place_arguments(tid, *calls, effect);
+    if (!placed) return placed;
+    if (is_error(*placed)) return refuse(*placed);
+    argv = static_cast<std::uint64_t>(*placed);
+  }
+  // An empty path: the byte behind the receipt is zero, and stays so unless the program's own threads
+  // write there. What was executed in the end is verified at the exec event.
+  const std::uint64_t empty = process_of(tid).page + sizeof(Receipt);
+  const InjectedCalls::Arguments arguments{static_cast<std::uint64_t>(*number), empty, argv,
+                                           effect.envp, AT_EMPTY_PATH, 0};
+  if (Status entering = calls->enter_next(SYS_execveat, arguments); !entering) {
+    return tl::make_unexpected(entering.error());
+  }
+  executions_[tid] = {calls->saved(), arguments, false};
+  if (Status resumed = tracee::resume_to_syscall(tid, 0); !resumed) {
+    return tl::make_unexpected(resumed.error());
+  }
+  return 0;
+}
+
+// The kernel refused: the program's registers come back, and the descriptor goes.
+Status Injector::fail_execution(pid_t tid, std::int64_t result) {
+  const Execution execution = executions_[tid];
+  executions_.erase(tid);
+  InjectedCalls calls = InjectedCalls::at_exit(tid, execution.saved);
+  Result<std::int64_t> closed = calls.perform(SYS_close, {execution.arguments[0], 0, 0, 0, 0, 0});
+  if (!closed) return tl::make_unexpected(closed.error());
+  return calls.finish(result);
+}
+
+Result<bool> Injector::on_stop(const tracee::TaskEvent& event) {
+  const auto found = executions_.find(event.tid);
+  if (found == executions_.end()) return false;
+  Execution& execution = found->second;
+  Result<tracee::Registers> registers = tracee::Registers::of(event.tid);
+  if (!registers) return tl::make_unexpected(registers.error());
+  // A signal's handler may run first and make calls of its own: those are not the execution's.
+  const bool ours = (registers->syscall_number() & 0xffffffff) == SYS_execveat &&
+                    registers->arguments() == execution.arguments;
+  if (!ours) return false;
+  const bool at_exit =
+      event.kind == tracee::TaskEvent::Kind::kSyscallStop && execution.entered;
+  if (at_exit && is_error(registers->result()) && registers->result() != -ENOSYS) {
+    if (Status failed = fail_execution(event.tid, registers->result()); !failed) {
+      return tl::make_unexpected(failed.error());
+    }
+    return false;  // stopped at an exit, for the backend to resume as it does
+  }
+  if (event.kind == tracee::TaskEvent::Kind::kSyscallStop) execution.entered = true;
+  if (Status resumed = tracee::resume_to_syscall(event.tid, 0); !resumed) {
+    return tl::make_unexpected(resumed.error());
+  }
+  return true;
+}
+
+}  // namespace vitrine::intercept

@@ -1,0 +1,107 @@
+// Injector: makes a stopped task perform calls that the program did not make, to receive descriptors
+// and to execute programs that the supervisor opened for it.
+//
+// A task is taken at the entry of a call that is not performed as the program made it. The first
+// injected call replaces it; further ones are entered by stepping back onto the instruction. While
+// that happens all signals of the task are blocked, so that none of its handlers runs in between.
+// Only native, non-blocking calls are injected: none of them is supervised itself.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+
+#include "base/result.h"
+#include "core/effect.h"
+#include "intercept/descriptor_channel.h"
+#include "tracee/ptrace.h"
+#include "tracee/registers.h"
+
+namespace vitrine::intercept {
+
+// The calls of one stop. Leaves the task stopped; a task that dies is a kTaskGone error.
+class InjectedCalls {
+ public:
+  using Arguments = std::array<std::uint64_t, 6>;
+
+  // The task is in a seccomp-stop or a syscall-enter-stop.
+  static Result<InjectedCalls> at_entry(pid_t tid);
+  // The task is in a syscall-exit-stop; `saved`: the registers that the program shall get back.
+  static InjectedCalls at_exit(pid_t tid, const tracee::Registers& saved);
+
+  Result<std::int64_t> perform(std::uint64_t number, const Arguments& arguments);
+  // The program's registers again, with `result` as what its own call returns.
+  Status finish(std::int64_t result);
+  // The program's registers, but it enters this call when it is resumed.
+  Status enter_next(std::uint64_t number, const Arguments& arguments);
+  const tracee::Registers& saved() const { return saved_; }
+
+ private:
+  InjectedCalls(pid_t tid, bool at_entry) : tid_(tid), at_entry_(at_entry) {}
+  Status block_signals();
+  Status restore_signals();
+
+  pid_t tid_;
+  bool at_entry_;
+  tracee::Registers saved_;
+  std::optional<std::uint64_t> signal_mask_;
+};
+
+class Injector {
+ public:
+  explicit Injector(DescriptorChannel channel) : channel_(std::move(channel)) {}
+
+  const DescriptorChannel& channel() const { return channel_; }
+
+  // --- the tree, as Interceptor is told of it
+  void task_started(pid_t tid, pid_t tgid, pid_t parent);
+  void task_ended(pid_t tid);
+  void task_executed(pid_t tid, pid_t tgid);
+
+  // Puts `effect.fd` into the task's table: its number, or -errno, which the program's call returns.
+  // The task stays stopped.
+  Result<std::int64_t> install(pid_t tid, const InstallFd& effect);
+
+  // Starts an execution: the task is left running towards its execveat (PTRACE_SYSCALL). An errno
+  // (negative) means that nothing was started and that the program's call returns it.
+  Result<std::int64_t> execute(pid_t tid, const Execute& effect);
+  // Stops on the way of an execution belong to it: true when this was one, and the task has been
+  // resumed.
+  Result<bool> on_stop(const tracee::TaskEvent& event);
+  bool is_executing(pid_t tid) const { return executions_.contains(tid); }
+
+  // Keeps the channel's end open in the program: close(2) and close_range(2) do not see it. True
+  // when the registers were changed and the call is to go on with them.
+  bool guards_channel(std::uint64_t number, const InjectedCalls::Arguments& arguments,
+                      tracee::Registers& registers) const;
+  bool has_executed(pid_t tid) const;
+
+ private:
+  struct Process {
+    std::uint64_t page = 0;  // guest address of a page for messages; 0: none yet
+    bool executed = false;   // the command's own code runs
+  };
+  struct Execution {
+    tracee::Registers saved;             // the program's, at its execve
+    InjectedCalls::Arguments arguments;  // of our execveat
+    bool entered = false;
+  };
+
+  Process& process_of(pid_t tid);
+  Result<std::int64_t> receive(pid_t tid, InjectedCalls& calls, int fd, bool close_on_exec);
+  // Address of `bytes` in memory of the task, for as long as its call lasts; or -errno.
+  Result<std::int64_t> place(pid_t tid, InjectedCalls& calls, const std::vector<std::byte>& bytes);
+  Result<std::int64_t> place_arguments(pid_t tid, InjectedCalls& calls, const Execute& effect);
+  Status fail_execution(pid_t tid, std::int64_t result);
+
+  DescriptorChannel channel_;
+  std::unordered_map<pid_t, pid_t> tgids_;  // by tid
+  std::unordered_map<pid_t, Process> processes_;
+  std::unordered_map<pid_t, Execution> executions_;
+  std::uint64_t next_label_ = 1;
+};
+
+}  // namespace vitrine::intercept

@@ -196,7 +196,18 @@ std::string octal(std::uint64_t value) {
 
 }  // namespace
 
-bool is_symbolic(ArgumentKind kind) { return kind >= kSignal || kind == kDirFd || kind == kHex || kind == kPointer; }
+bool is_symbolic(ArgumentKind kind) {
+  switch (kind) {
+    case kDirFd:
+    case kHex:
+    case kPointer:
+    case kInBuffer:
+    case kOutBuffer:
+      return true;
+    default:
+      return kind >= kSignal;
+  }
+}
 
 std::string symbolic(ArgumentKind kind, std::uint64_t value) {
   const std::uint64_t low = value & 0xffffffff;

@@ -19,6 +19,8 @@ enum ArgumentKind : std::uint8_t {
   kSize,          // unsigned 64-bit
   kHex,           // flags without names, keys
   kPointer,       // never followed by the decoder
+  kInBuffer,      // data for the kernel; its length is the next argument
+  kOutBuffer,     // data from the kernel; its length is the result
   kPath,          // NUL-terminated string of at most PATH_MAX bytes, copied once
   kFd,            // signed 32-bit
   kDirFd,         // signed 32-bit or AT_FDCWD

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -53,6 +55,13 @@ class Interceptor {
   virtual void task_started(pid_t, pid_t /*tgid*/, pid_t /*parent*/) {}
   virtual void task_ended(pid_t) {}
   virtual void task_executed(pid_t, pid_t /*tgid*/) {}
+
+  // --- every single call (capabilities().sees_results). The observer is told of each call that the
+  // kernel performed: its registers, the leading bytes of what it wrote out of the program's memory,
+  // and its result, which is missing when the task ended in it.
+  using Observer = std::function<void(const SyscallEvent&, const std::string& leading_bytes,
+                                      std::optional<std::int64_t> result)>;
+  virtual void observe(Observer) {}
 
   // --- calls that arrive on a descriptor
   // Readable when next() may have a Stop; -1: stops come as ptrace events only.

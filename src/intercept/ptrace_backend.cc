@@ -3,10 +3,12 @@
 #include <linux/audit.h>
 #include <sys/ptrace.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "intercept/filter.h"
 #include "intercept/native_rules.h"
+#include "tracee/remote_memory.h"
 
 namespace vitrine::intercept {
 namespace {
@@ -24,6 +26,15 @@ Result<__ptrace_syscall_info> syscall_info(pid_t tid) {
   }
   if (errno == ESRCH) return fail_task_gone("ptrace(PTRACE_GET_SYSCALL_INFO)");
   return fail_errno("ptrace(PTRACE_GET_SYSCALL_INFO)");
+}
+
+// The beginning of a buffer of the program; "" where it cannot be read.
+std::string leading_bytes(pid_t tid, std::uint64_t address, std::uint64_t length) {
+  constexpr std::uint64_t kShown = 32;
+  std::string bytes(std::min(length, kShown), '\0');
+  const tracee::RemoteMemory memory(tid);
+  if (!memory.read(address, std::as_writable_bytes(std::span(bytes)))) bytes.clear();
+  return bytes;
 }
 
 // An error of a task that was killed meanwhile is its end, which is reported by itself.
@@ -124,8 +135,45 @@ Result<std::optional<Stop>> PtraceBackend::on_entry(const tracee::TaskEvent& eve
     }
     return resumed(event.tid);
   }
-  if (mode_ == Mode::kSyscall && is_native(*call)) return resumed(event.tid);
+  if (mode_ == Mode::kSyscall && is_native(*call)) {
+    note_entry(*call);
+    return resumed(event.tid);
+  }
   return Stop(*call, 0);
+}
+
+// Data for the kernel is read before the call, data from it behind the call.
+void PtraceBackend::note_entry(const SyscallEvent& event) {
+  if (!observer_) return;
+  Entered& entered = entered_[event.tid];
+  entered = {event, {}};
+  const arch::SyscallRow* row = arch::find_syscall(event.number);
+  if (row != nullptr && row->arguments[1].kind == arch::kInBuffer) {
+    entered.leading_bytes =
+        leading_bytes(event.tid, event.arguments[1], event.arguments[2]);
+  }
+}
+
+void PtraceBackend::note_exit(pid_t tid, std::int64_t result) {
+  const auto entered = entered_.find(tid);
+  if (entered == entered_.end()) return;
+  const Entered call = std::move(entered->second);
+  entered_.erase(entered);
+  const arch::SyscallRow* row = arch::find_syscall(call.event.number);
+  std::string bytes = call.leading_bytes;
+  for (std::size_t i = 0; row != nullptr && result > 0 && i < 2; ++i) {
+    if (row->arguments[i].kind != arch::kOutBuffer) continue;
+    bytes = leading_bytes(tid, call.event.arguments[i], static_cast<std::uint64_t>(result));
+  }
+  observer_(call.event, bytes, result);
+}
+
+void PtraceBackend::task_ended(pid_t tid) {
+  injector_.task_ended(tid);
+  const auto entered = entered_.find(tid);
+  if (entered == entered_.end()) return;
+  observer_(entered->second.event, entered->second.leading_bytes, std::nullopt);
+  entered_.erase(entered);
 }
 
 Result<std::optional<Stop>> PtraceBackend::on_stop(const tracee::TaskEvent& event) {
@@ -141,11 +189,15 @@ Result<std::optional<Stop>> PtraceBackend::on_stop(const tracee::TaskEvent& even
   Result<__ptrace_syscall_info> info = syscall_info(event.tid);
   if (!info) return tl::make_unexpected(info.error());
   if (info->op == PTRACE_SYSCALL_INFO_ENTRY) return on_entry(event);
+  if (observer_) note_exit(event.tid, info->exit.rval);
   return resumed(event.tid);
 }
 
 Result<Outcome> PtraceBackend::apply(Stop stop, Effect effect) {
   const pid_t tid = stop.event().tid;
+  const bool performed =
+      std::holds_alternative<Continue>(effect) || std::holds_alternative<Execute>(effect);
+  if (performed) note_entry(stop.event());
   return apply_at_stop(injector_, tid, std::move(effect), [this, tid] { return resume(tid, 0); });
 }
 

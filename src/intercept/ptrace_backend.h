@@ -8,6 +8,8 @@
 #pragma once
 
 #include <functional>
+#include <string>
+#include <unordered_map>
 
 #include "intercept/injector.h"
 #include "intercept/interceptor.h"
@@ -31,7 +33,8 @@ class PtraceBackend final : public Interceptor {
   void task_started(pid_t tid, pid_t tgid, pid_t parent) override {
     injector_.task_started(tid, tgid, parent);
   }
-  void task_ended(pid_t tid) override { injector_.task_ended(tid); }
+  void task_ended(pid_t tid) override;
+  void observe(Observer observer) override { observer_ = std::move(observer); }
   void task_executed(pid_t tid, pid_t tgid) override { injector_.task_executed(tid, tgid); }
 
  private:
@@ -40,10 +43,18 @@ class PtraceBackend final : public Interceptor {
                                 const tracee::Registers& registers) const;
   bool is_native(const SyscallEvent& event) const;
   Result<std::optional<Stop>> on_entry(const tracee::TaskEvent& event);
+  void note_entry(const SyscallEvent& event);
+  void note_exit(pid_t tid, std::int64_t result);
 
   Mode mode_;
   Injector injector_;
   std::function<bool(const arch::SyscallRow&)> restricted_;
+  struct Entered {
+    SyscallEvent event;
+    std::string leading_bytes;
+  };
+  Observer observer_;
+  std::unordered_map<pid_t, Entered> entered_;  // calls in the kernel, while they are observed
 };
 
 // Answers a task that waits in a seccomp-stop or a syscall-enter-stop. `resume` lets it go on.

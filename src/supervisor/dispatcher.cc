@@ -202,24 +202,59 @@ void Dispatcher::enforce_on_deny(const DecodedCall& call, Answer& answer) {
 
 void Dispatcher::record(const DecodedCall& call, const tracee::Task& task,
                         const Decision& decision, const Outcome& outcome, Nanoseconds time) {
+  const bool all = parts_.audit.level() == audit::Level::kAll;
   // Where there is a filter it refuses these unseen: the records of all backends are to agree.
   const bool unseen = call.row != nullptr && call.row->disposition == arch::kAbsentInKernel;
-  if (unseen && parts_.audit.level() != audit::Level::kAll) return;
+  if (unseen && !all) return;
   const bool refused = decision.action == Action::kDeny || decision.action == Action::kKill;
   const std::string unknown = call.row == nullptr ? unknown_name(call) : std::string();
-  const std::string_view name = call.row != nullptr ? call.row->name : std::string_view(unknown);
-  parts_.tally.count(name, decision, refused ? target_of(call) : std::string());
+  parts_.tally.count(call.row != nullptr ? call.row->name : std::string_view(unknown), decision,
+                     refused ? target_of(call) : std::string());
   if (parts_.audit.level() == audit::Level::kDenied && !refused) return;
+  if (all && !outcome.known && outcome.delivered && decision.action != Action::kKill) {
+    continued_[task.tid] = {call, decision, time};
+    return;
+  }
+  std::optional<std::int64_t> result;
+  if (outcome.known && outcome.delivered) result = outcome.result;
+  write_record(call, task, decision, result, time);
+}
+
+void Dispatcher::write_record(const DecodedCall& call, const tracee::Task& task,
+                              const Decision& decision, std::optional<std::int64_t> result,
+                              Nanoseconds time) {
+  ++calls_seen_;
+  const std::string unknown = call.row == nullptr ? unknown_name(call) : std::string();
   audit::SyscallRecord entry;
   entry.time = time;
   entry.pid = task.process_number;
   entry.tid = task.number;
-  entry.syscall = name;
+  entry.syscall = call.row != nullptr ? call.row->name : std::string_view(unknown);
   entry.arguments = arguments_of(call);
   entry.decision = decision;
-  if (outcome.known && outcome.delivered) entry.result = outcome.result;
+  entry.result = result;
   entry.took = parts_.budget.elapsed() - time;
   parts_.audit.write(entry);
+}
+
+void Dispatcher::observed(const SyscallEvent& event, const std::string& leading_bytes,
+                          std::optional<std::int64_t> result) {
+  const tracee::Task* task = parts_.tasks.find(event.tid);
+  if (task == nullptr) return;
+  if (const auto known = continued_.find(event.tid); known != continued_.end()) {
+    write_record(known->second.call, *task, known->second.decision, result, known->second.time);
+    continued_.erase(known);
+    return;
+  }
+  DecodedCall call;
+  call.event = event;
+  call.row = arch::find_syscall(event.number);
+  for (std::size_t i = 0; call.row != nullptr && i < call.row->arguments.size(); ++i) {
+    const arch::ArgumentKind kind = call.row->arguments[i].kind;
+    const bool buffer = kind == arch::kInBuffer || kind == arch::kOutBuffer;
+    if (buffer && !leading_bytes.empty()) call.strings[i] = StringArgument{leading_bytes, 0};
+  }
+  write_record(call, *task, {Action::kAllow, 0, "native"}, result, parts_.budget.elapsed());
 }
 
 Status Dispatcher::dispatch(intercept::Stop stop) {

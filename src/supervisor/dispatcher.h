@@ -31,6 +31,10 @@ class Dispatcher {
   // violation is in violation().
   Status dispatch(intercept::Stop stop);
   const std::string& violation() const { return violation_; }
+  // Audit level `all`: a call that the kernel performed, with its result.
+  void observed(const SyscallEvent& event, const std::string& leading_bytes,
+                std::optional<std::int64_t> result);
+  std::uint64_t calls_seen() const { return calls_seen_; }
 
   // --- what the kernel keeps with a task
   void task_started(const tracee::Task& task);
@@ -46,6 +50,12 @@ class Dispatcher {
   Status confirm_program(pid_t tgid);
 
  private:
+  // A supervised call that goes on in the kernel: recorded with its result when that is seen.
+  struct Continued {
+    DecodedCall call;
+    Decision decision;
+    Nanoseconds time{};
+  };
   struct Expected {
     dev_t device = 0;
     ino_t inode = 0;
@@ -57,6 +67,8 @@ class Dispatcher {
   void enforce_on_deny(const DecodedCall& call, syscalls::Answer& answer);
   void record(const DecodedCall& call, const tracee::Task& task, const Decision& decision,
               const Outcome& outcome, Nanoseconds time);
+  void write_record(const DecodedCall& call, const tracee::Task& task, const Decision& decision,
+                    std::optional<std::int64_t> result, Nanoseconds time);
   std::shared_ptr<syscalls::FsContext> fs_of(pid_t tid);
 
   Parts parts_;
@@ -64,6 +76,8 @@ class Dispatcher {
   std::unordered_map<pid_t, std::shared_ptr<syscalls::FsContext>> fs_;  // by tid
   std::unordered_map<pid_t, Expected> expected_;    // by tgid
   std::unordered_map<pid_t, std::string> programs_;  // by tgid
+  std::unordered_map<pid_t, Continued> continued_;   // by tid; audit level `all` only
+  std::uint64_t calls_seen_ = 0;
   std::string violation_;
 };
 

@@ -33,6 +33,12 @@ EventLoop::EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef wo
       budget_(parts.policy.limits(), parts.placement.visible_count()) {
   parts_.files.attach(this);
   listener_open_ = parts_.interceptor.pollable_fd() >= 0;
+  if (parts_.audit.level() == audit::Level::kAll) {
+    parts_.interceptor.observe([this](const SyscallEvent& event, const std::string& bytes,
+                                      std::optional<std::int64_t> result) {
+      if (command_runs_) dispatcher_.observed(event, bytes, result);
+    });
+  }
   started_ = monotonic_now();
 }
 
@@ -47,6 +53,7 @@ Ending EventLoop::run() {
   drain_output();
   parts_.stdio.return_unread_input();
   parts_.stdio.restore_terminal();
+  if (parts_.audit.level() == audit::Level::kAll) ending_as_.calls = dispatcher_.calls_seen();
   Usage& usage = ending_as_.usage;
   usage.cpu_user = meter_.cpu_user();
   usage.cpu_system = meter_.cpu_system();

@@ -30,6 +30,7 @@ struct Ending {
   std::optional<std::string> reason;
   std::optional<LaunchFailure> launch_failure;  // the command never ran
   Usage usage;
+  std::optional<std::uint64_t> calls;  // every single one, at audit level `all`
 };
 
 class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl {

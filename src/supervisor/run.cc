@@ -260,6 +260,13 @@ Result<Launched> start_backend(Backend backend, const RunRequest& request, Setup
 // does. Trying costs nothing where the first works.
 Result<Launched> start(const RunRequest& request, Setup& setup) {
   share_real_identity(identity_to_drop_to());
+  // Only stops at every call see the calls that a filter lets through, and their results.
+  if (request.audit->level() == audit::Level::kAll) {
+    if (request.backend != Backend::kAuto && request.backend != Backend::kSyscall) {
+      return fail_invalid("--audit-level all needs the backend syscall");
+    }
+    return start_backend(Backend::kSyscall, request, setup);
+  }
   if (request.backend != Backend::kAuto) return start_backend(request.backend, request, setup);
   std::string failures;
   for (const Backend backend : {Backend::kNotify, Backend::kTrace, Backend::kSyscall}) {
@@ -369,6 +376,7 @@ void fill(Report& report, const Ending& ending, const Setup& setup, const Tally&
     report.exit_status = 126;
   }
   report.usage = ending.usage;
+  report.total = ending.calls;
   report.scratch_bytes = setup.files->scratch_quota();
   tally.fill(report);
 }

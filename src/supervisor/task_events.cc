@@ -186,9 +186,9 @@ void EventLoop::on_end(const TaskEvent& event) {
   record.event = audit::ProcessRecord::Event::kExit;
   if (event.kind == TaskEvent::Kind::kExited) record.exit_code = static_cast<int>(event.value);
   if (event.kind == TaskEvent::Kind::kKilled) record.signal = static_cast<int>(event.value);
+  parts_.interceptor.task_ended(event.tid);  // may write the call that the task ended in
   parts_.audit.write(record);
   dispatcher_.task_ended(*task);
-  parts_.interceptor.task_ended(event.tid);
   parts_.placement.task_ended(event.tid);
   tasks_.remove(event.tid);
   if (event.tid == launched_.pid) on_first_process_end(event);

@@ -37,7 +37,7 @@ std::vector<std::string> names_matching(const std::string& folder, const std::st
   return names;
 }
 
-// The paths of the host that `pattern` stands for: itself, unless it holds `*`.
+// The paths of the host that `pattern` stands for.
 std::vector<std::string> expand(const std::string& pattern) {
   std::vector<std::string> paths{"/"};
   for (PathReader reader(pattern); const auto name = reader.next();) {
@@ -237,7 +237,9 @@ Status TreeBuilder::add(const ShowRule& show) {
     return show_with_links(show.host, !show.optional);
   }
   bool any = false;
-  for (const std::string& path : expand(show.host)) {
+  const std::vector<std::string> paths =
+      show.pattern ? expand(show.host) : std::vector<std::string>{show.host};
+  for (const std::string& path : paths) {
     if (!exists(path)) continue;
     any = true;
     if (auto status = show_with_links(path, false); !status) return status;

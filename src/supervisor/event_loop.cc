@@ -161,9 +161,18 @@ void EventLoop::pump_output() {
   const auto& limit = parts_.policy.limits().output_bytes;
   const std::uint64_t left = limit ? *limit - std::min(*limit, output_) : UINT64_MAX / 2;
   output_ += parts_.stdio.pump(left);
-  if (limit && output_ >= *limit && parts_.stdio.output_waits() && !ending_) {
-    end_run(Verdict::kOutputLimit, "more than " + std::to_string(*limit) + " bytes of output");
-  }
+  if (limit && output_ >= *limit && parts_.stdio.output_waits()) output_spent(*limit);
+}
+
+// Also what a program left in the pipes when it ended counts.
+void EventLoop::output_spent(std::uint64_t limit) {
+  refused("output");
+  std::string reason = "more than " + std::to_string(limit) + " bytes of output";
+  if (!ending_) return end_run(Verdict::kOutputLimit, std::move(reason));
+  if (ending_as_.verdict != Verdict::kExited && ending_as_.verdict != Verdict::kSignaled) return;
+  ending_as_.verdict = Verdict::kOutputLimit;
+  ending_as_.reason = std::move(reason);
+  ending_as_.exit_code.reset();
 }
 
 // What the pipes still hold when the last task has gone: all writers are closed, so the relays find

@@ -80,6 +80,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void take_task_events();
   void take_signals();
   void pump_output();
+  void output_spent(std::uint64_t limit);
   void look_at_budgets(bool now);
   void drain_output();
 

@@ -18,9 +18,17 @@ constexpr std::size_t kChunk = 64 * 1024;
 constexpr std::size_t kMostAtOnce = 1 << 20;  // per wake-up and direction, so that all get a turn
 constexpr int kPipeSize = 1 << 20;            // asked for; the system may refuse (pipe(7))
 
-bool readable_now(int fd) {
+short state_of(int fd) {
   pollfd entry{fd, POLLIN, 0};
-  return ::poll(&entry, 1, 0) == 1 && (entry.revents & POLLIN) != 0;
+  return ::poll(&entry, 1, 0) == 1 ? entry.revents : short{0};
+}
+
+bool readable_now(int fd) { return (state_of(fd) & POLLIN) != 0; }
+
+// All writers are gone and nothing is left to read (poll(2), POLLHUP).
+bool has_ended(int fd) {
+  const short state = state_of(fd);
+  return (state & POLLIN) == 0 && (state & (POLLHUP | POLLERR)) != 0;
 }
 
 // A pipe or terminal of the caller, re-opened so that O_NONBLOCK is ours alone. Regular files never
@@ -65,7 +73,7 @@ void Relay::add_to(std::vector<pollfd>& waiting) const {
   }
 }
 
-bool Relay::has_input() const { return !done_ && (!pending_.empty() || readable_now(from_)); }
+bool Relay::has_input() const { return !done_ && readable_now(from_); }
 
 std::uint64_t Relay::splice_once(std::uint64_t allowance) {
   const std::size_t size = std::min<std::uint64_t>(allowance, kMostAtOnce);
@@ -143,7 +151,7 @@ std::uint64_t Relay::pump(std::uint64_t allowance) {
   while (!done_ && moved < kMostAtOnce) {
     const std::uint64_t left = allowance - moved;
     if (left == 0) {
-      if (!pending_.empty()) (void)flush();
+      if (flush() && has_ended(from_)) done_ = true;  // it used up its allowance to the byte
       break;
     }
     const std::uint64_t step = way_ == Way::kSplice ? splice_once(left) : copy_once(left);

@@ -1,5 +1,6 @@
 #include "intercept/descriptor_channel.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -14,7 +15,12 @@ Result<DescriptorChannel> DescriptorChannel::create(int number) {
   }
   DescriptorChannel channel;
   channel.own_.reset(ends[0]);
-  channel.guest_.reset(ends[1]);
+  const UniqueFd guest(ends[1]);
+  // At its final number already, or above it: the descriptor table grows here. In a table that is
+  // shared with the child it would cost a wait of 10 ms and more (fs/file.c, expand_fdtable:
+  // synchronize_rcu).
+  channel.guest_.reset(::fcntl(guest.get(), F_DUPFD_CLOEXEC, number));
+  if (!channel.guest_) return fail_errno("fcntl(F_DUPFD_CLOEXEC)");
   channel.number_ = number;
   return channel;
 }

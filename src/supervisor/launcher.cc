@@ -106,6 +106,11 @@ bool drop_capabilities() {
   return ::syscall(SYS_capset, &header, none) == 0;
 }
 
+bool hold_channel(const LaunchPlan& plan) {
+  if (plan.channel < 0 || plan.channel == plan.channel_number) return true;
+  return ::dup3(plan.channel, plan.channel_number, O_CLOEXEC) == plan.channel_number;
+}
+
 bool set_limits(const LaunchPlan& plan) {
   for (const auto& [resource, value] : plan.limits) {
     rlimit current{};
@@ -163,8 +168,7 @@ bool own_descriptors(const LaunchPlan& plan) {
   check(image, kDirectory, ::chdir("/") == 0);
   ::umask(022);
   // Above the RLIMIT_NOFILE that follows: the command can neither be given this number nor take it.
-  check(image, kDescriptors, plan.channel < 0 || ::dup3(plan.channel, plan.channel_number,
-                                                        O_CLOEXEC) == plan.channel_number);
+  check(image, kDescriptors, hold_channel(plan));
   check(image, kLimits, set_limits(plan));
   if (plan.drop_to) check(image, kIdentity, drop_identity(*plan.drop_to));
   check(image, kCapabilities, drop_capabilities());

@@ -146,6 +146,16 @@ Status open_program(const RunRequest& request, Setup& setup) {
   return {};
 }
 
+// Scratch is memory: what its quota allows beyond the memory budget could only end the run, and only
+// after it was written. Cut to the budget, writing fails first.
+FileRules within_memory(FileRules rules, const std::optional<std::uint64_t>& memory_bytes) {
+  for (FileRule& rule : rules) {
+    auto* scratch = std::get_if<ScratchRule>(&rule.what);
+    if (scratch != nullptr && memory_bytes) scratch->bytes = std::min(scratch->bytes, *memory_bytes);
+  }
+  return rules;
+}
+
 Status prepare(const RunRequest& request, Setup& setup) {
   if (Status status = ensure_standard_descriptors(); !status) return status;
   Result<UniqueFd> signals = take_signals();
@@ -156,7 +166,8 @@ Status prepare(const RunRequest& request, Setup& setup) {
   vfs::Options options;
   options.identity = guest_identity();
   Result<std::unique_ptr<vfs::FileSystem>> files =
-      vfs::FileSystem::build(request.policy.files(), options);
+      vfs::FileSystem::build(
+          within_memory(request.policy.files(), request.policy.limits().memory_bytes), options);
   if (!files) return tl::make_unexpected(files.error());
   setup.files = std::move(*files);
 

@@ -213,4 +213,4 @@ def main():
 
 
 __all__ = ["BACKENDS", "Case", "PYTHON", "Run", "SOURCE", "Workshop", "ensure_user", "is_alive",
-           "main", "os", "signal", "subprocess", "sys", "time", "unittest"]
+           "main", "os", "read_json", "read_lines", "signal", "subprocess", "sys", "time", "unittest"]

@@ -189,7 +189,7 @@ for call in [(2, b"/etc/shadow", 0), (257, -100, b"/root", 0o200000), (2, b"x", 
         def check(shop, backend):
             guest = shop.guest("calls")
             for name, text, number in FOREIGN:
-                with self.subTest(name):
+                with self.subTest(name=name):
                     run = shop.run([guest, "--int80", *text.split()], backend=backend)
                     self.assertEqual((run.status, run.verdict, run.out), (120, "violation", b""))
                     self.assertReportAgreesWithLog(run)

@@ -24,17 +24,20 @@ struct Name {
 
 // Composite values (O_SYNC, O_TMPFILE) stand before the bits they contain.
 constexpr Name kOpenBits[] = {
-    {O_TMPFILE, "O_TMPFILE"},     {O_SYNC, "O_SYNC"},           {O_CREAT, "O_CREAT"},
-    {O_EXCL, "O_EXCL"},           {O_NOCTTY, "O_NOCTTY"},       {O_TRUNC, "O_TRUNC"},
-    {O_APPEND, "O_APPEND"},       {O_NONBLOCK, "O_NONBLOCK"},   {O_DSYNC, "O_DSYNC"},
-    {O_ASYNC, "O_ASYNC"},         {O_DIRECT, "O_DIRECT"},       {0100000, "O_LARGEFILE"},
-    {O_DIRECTORY, "O_DIRECTORY"}, {O_NOFOLLOW, "O_NOFOLLOW"},   {O_NOATIME, "O_NOATIME"},
+    {O_TMPFILE, "O_TMPFILE"},     {O_SYNC, "O_SYNC"},         {O_CREAT, "O_CREAT"},
+    {O_EXCL, "O_EXCL"},           {O_NOCTTY, "O_NOCTTY"},     {O_TRUNC, "O_TRUNC"},
+    {O_APPEND, "O_APPEND"},       {O_NONBLOCK, "O_NONBLOCK"}, {O_DSYNC, "O_DSYNC"},
+    {O_ASYNC, "O_ASYNC"},         {O_DIRECT, "O_DIRECT"},     {0100000, "O_LARGEFILE"},
+    {O_DIRECTORY, "O_DIRECTORY"}, {O_NOFOLLOW, "O_NOFOLLOW"}, {O_NOATIME, "O_NOATIME"},
     {O_CLOEXEC, "O_CLOEXEC"},     {O_PATH, "O_PATH"},
 };
 constexpr Name kAtBits[] = {
-    {AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"}, {AT_EACCESS, "AT_EACCESS"},
-    {AT_SYMLINK_FOLLOW, "AT_SYMLINK_FOLLOW"},     {AT_NO_AUTOMOUNT, "AT_NO_AUTOMOUNT"},
-    {AT_EMPTY_PATH, "AT_EMPTY_PATH"},             {0x2000, "AT_STATX_FORCE_SYNC"},
+    {AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"},
+    {AT_EACCESS, "AT_EACCESS"},
+    {AT_SYMLINK_FOLLOW, "AT_SYMLINK_FOLLOW"},
+    {AT_NO_AUTOMOUNT, "AT_NO_AUTOMOUNT"},
+    {AT_EMPTY_PATH, "AT_EMPTY_PATH"},
+    {0x2000, "AT_STATX_FORCE_SYNC"},
     {0x4000, "AT_STATX_DONT_SYNC"},
 };
 constexpr Name kUnlinkBits[] = {{AT_REMOVEDIR, "AT_REMOVEDIR"}};
@@ -45,12 +48,18 @@ constexpr Name kProtBits[] = {{PROT_READ, "PROT_READ"},
                               {PROT_GROWSDOWN, "PROT_GROWSDOWN"}};
 constexpr Name kMapBits[] = {
     {MAP_SHARED_VALIDATE, "MAP_SHARED_VALIDATE"},
-    {MAP_SHARED, "MAP_SHARED"},       {MAP_PRIVATE, "MAP_PRIVATE"},
-    {MAP_FIXED, "MAP_FIXED"},         {MAP_ANONYMOUS, "MAP_ANONYMOUS"},
-    {MAP_GROWSDOWN, "MAP_GROWSDOWN"}, {MAP_DENYWRITE, "MAP_DENYWRITE"},
-    {MAP_LOCKED, "MAP_LOCKED"},       {MAP_NORESERVE, "MAP_NORESERVE"},
-    {MAP_POPULATE, "MAP_POPULATE"},   {MAP_NONBLOCK, "MAP_NONBLOCK"},
-    {MAP_STACK, "MAP_STACK"},         {MAP_HUGETLB, "MAP_HUGETLB"},
+    {MAP_SHARED, "MAP_SHARED"},
+    {MAP_PRIVATE, "MAP_PRIVATE"},
+    {MAP_FIXED, "MAP_FIXED"},
+    {MAP_ANONYMOUS, "MAP_ANONYMOUS"},
+    {MAP_GROWSDOWN, "MAP_GROWSDOWN"},
+    {MAP_DENYWRITE, "MAP_DENYWRITE"},
+    {MAP_LOCKED, "MAP_LOCKED"},
+    {MAP_NORESERVE, "MAP_NORESERVE"},
+    {MAP_POPULATE, "MAP_POPULATE"},
+    {MAP_NONBLOCK, "MAP_NONBLOCK"},
+    {MAP_STACK, "MAP_STACK"},
+    {MAP_HUGETLB, "MAP_HUGETLB"},
     {0x100000, "MAP_FIXED_NOREPLACE"},
 };
 constexpr Name kCloneBits[] = {
@@ -81,43 +90,64 @@ constexpr Name kCloneBits[] = {
 constexpr Name kSocketTypeBits[] = {{SOCK_NONBLOCK, "SOCK_NONBLOCK"},
                                     {SOCK_CLOEXEC, "SOCK_CLOEXEC"}};
 
-constexpr Name kWhences[] = {{SEEK_SET, "SEEK_SET"}, {SEEK_CUR, "SEEK_CUR"}, {SEEK_END, "SEEK_END"},
-                             {SEEK_DATA, "SEEK_DATA"}, {SEEK_HOLE, "SEEK_HOLE"}};
+constexpr Name kWhences[] = {{SEEK_SET, "SEEK_SET"},
+                             {SEEK_CUR, "SEEK_CUR"},
+                             {SEEK_END, "SEEK_END"},
+                             {SEEK_DATA, "SEEK_DATA"},
+                             {SEEK_HOLE, "SEEK_HOLE"}};
 constexpr Name kResources[] = {
-    {RLIMIT_CPU, "RLIMIT_CPU"},         {RLIMIT_FSIZE, "RLIMIT_FSIZE"},
-    {RLIMIT_DATA, "RLIMIT_DATA"},       {RLIMIT_STACK, "RLIMIT_STACK"},
-    {RLIMIT_CORE, "RLIMIT_CORE"},       {RLIMIT_RSS, "RLIMIT_RSS"},
-    {RLIMIT_NPROC, "RLIMIT_NPROC"},     {RLIMIT_NOFILE, "RLIMIT_NOFILE"},
-    {RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"}, {RLIMIT_AS, "RLIMIT_AS"},
-    {RLIMIT_LOCKS, "RLIMIT_LOCKS"},     {RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"},
+    {RLIMIT_CPU, "RLIMIT_CPU"},           {RLIMIT_FSIZE, "RLIMIT_FSIZE"},
+    {RLIMIT_DATA, "RLIMIT_DATA"},         {RLIMIT_STACK, "RLIMIT_STACK"},
+    {RLIMIT_CORE, "RLIMIT_CORE"},         {RLIMIT_RSS, "RLIMIT_RSS"},
+    {RLIMIT_NPROC, "RLIMIT_NPROC"},       {RLIMIT_NOFILE, "RLIMIT_NOFILE"},
+    {RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"},   {RLIMIT_AS, "RLIMIT_AS"},
+    {RLIMIT_LOCKS, "RLIMIT_LOCKS"},       {RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"},
     {RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE"}, {RLIMIT_NICE, "RLIMIT_NICE"},
-    {RLIMIT_RTPRIO, "RLIMIT_RTPRIO"},   {RLIMIT_RTTIME, "RLIMIT_RTTIME"},
+    {RLIMIT_RTPRIO, "RLIMIT_RTPRIO"},     {RLIMIT_RTTIME, "RLIMIT_RTTIME"},
 };
-constexpr Name kDomains[] = {{AF_UNSPEC, "AF_UNSPEC"}, {AF_UNIX, "AF_UNIX"},
-                             {AF_INET, "AF_INET"},     {AF_INET6, "AF_INET6"},
+constexpr Name kDomains[] = {{AF_UNSPEC, "AF_UNSPEC"},   {AF_UNIX, "AF_UNIX"},
+                             {AF_INET, "AF_INET"},       {AF_INET6, "AF_INET6"},
                              {AF_NETLINK, "AF_NETLINK"}, {AF_PACKET, "AF_PACKET"},
-                             {AF_ALG, "AF_ALG"},       {40, "AF_VSOCK"}};
-constexpr Name kSocketTypes[] = {{SOCK_STREAM, "SOCK_STREAM"}, {SOCK_DGRAM, "SOCK_DGRAM"},
-                                 {SOCK_RAW, "SOCK_RAW"},       {SOCK_SEQPACKET, "SOCK_SEQPACKET"}};
+                             {AF_ALG, "AF_ALG"},         {40, "AF_VSOCK"}};
+constexpr Name kSocketTypes[] = {{SOCK_STREAM, "SOCK_STREAM"},
+                                 {SOCK_DGRAM, "SOCK_DGRAM"},
+                                 {SOCK_RAW, "SOCK_RAW"},
+                                 {SOCK_SEQPACKET, "SOCK_SEQPACKET"}};
 constexpr Name kFcntls[] = {
-    {F_DUPFD, "F_DUPFD"},           {F_GETFD, "F_GETFD"},         {F_SETFD, "F_SETFD"},
-    {F_GETFL, "F_GETFL"},           {F_SETFL, "F_SETFL"},         {F_GETLK, "F_GETLK"},
-    {F_SETLK, "F_SETLK"},           {F_SETLKW, "F_SETLKW"},       {F_SETOWN, "F_SETOWN"},
-    {F_GETOWN, "F_GETOWN"},         {F_SETSIG, "F_SETSIG"},       {F_GETSIG, "F_GETSIG"},
-    {F_SETOWN_EX, "F_SETOWN_EX"},   {F_GETOWN_EX, "F_GETOWN_EX"}, {F_OFD_GETLK, "F_OFD_GETLK"},
-    {F_OFD_SETLK, "F_OFD_SETLK"},   {F_OFD_SETLKW, "F_OFD_SETLKW"},
-    {F_SETLEASE, "F_SETLEASE"},     {F_GETLEASE, "F_GETLEASE"},   {F_NOTIFY, "F_NOTIFY"},
-    {F_DUPFD_CLOEXEC, "F_DUPFD_CLOEXEC"}, {F_SETPIPE_SZ, "F_SETPIPE_SZ"},
-    {F_GETPIPE_SZ, "F_GETPIPE_SZ"}, {F_ADD_SEALS, "F_ADD_SEALS"}, {F_GET_SEALS, "F_GET_SEALS"},
+    {F_DUPFD, "F_DUPFD"},
+    {F_GETFD, "F_GETFD"},
+    {F_SETFD, "F_SETFD"},
+    {F_GETFL, "F_GETFL"},
+    {F_SETFL, "F_SETFL"},
+    {F_GETLK, "F_GETLK"},
+    {F_SETLK, "F_SETLK"},
+    {F_SETLKW, "F_SETLKW"},
+    {F_SETOWN, "F_SETOWN"},
+    {F_GETOWN, "F_GETOWN"},
+    {F_SETSIG, "F_SETSIG"},
+    {F_GETSIG, "F_GETSIG"},
+    {F_SETOWN_EX, "F_SETOWN_EX"},
+    {F_GETOWN_EX, "F_GETOWN_EX"},
+    {F_OFD_GETLK, "F_OFD_GETLK"},
+    {F_OFD_SETLK, "F_OFD_SETLK"},
+    {F_OFD_SETLKW, "F_OFD_SETLKW"},
+    {F_SETLEASE, "F_SETLEASE"},
+    {F_GETLEASE, "F_GETLEASE"},
+    {F_NOTIFY, "F_NOTIFY"},
+    {F_DUPFD_CLOEXEC, "F_DUPFD_CLOEXEC"},
+    {F_SETPIPE_SZ, "F_SETPIPE_SZ"},
+    {F_GETPIPE_SZ, "F_GETPIPE_SZ"},
+    {F_ADD_SEALS, "F_ADD_SEALS"},
+    {F_GET_SEALS, "F_GET_SEALS"},
 };
 constexpr Name kIoctls[] = {
-    {TCGETS, "TCGETS"},         {TCSETS, "TCSETS"},         {TCSETSW, "TCSETSW"},
-    {TCSETSF, "TCSETSF"},       {TIOCGWINSZ, "TIOCGWINSZ"}, {TIOCSWINSZ, "TIOCSWINSZ"},
-    {FIONREAD, "FIONREAD"},     {FIONBIO, "FIONBIO"},       {FIOCLEX, "FIOCLEX"},
-    {FIONCLEX, "FIONCLEX"},     {TIOCGPGRP, "TIOCGPGRP"},   {TIOCSPGRP, "TIOCSPGRP"},
-    {TIOCSTI, "TIOCSTI"},       {TIOCLINUX, "TIOCLINUX"},   {FIOASYNC, "FIOASYNC"},
-    {FIOSETOWN, "FIOSETOWN"},   {TIOCSCTTY, "TIOCSCTTY"},   {TIOCNOTTY, "TIOCNOTTY"},
-    {TIOCGSID, "TIOCGSID"},     {TIOCOUTQ, "TIOCOUTQ"},     {TIOCSETD, "TIOCSETD"},
+    {TCGETS, "TCGETS"},       {TCSETS, "TCSETS"},         {TCSETSW, "TCSETSW"},
+    {TCSETSF, "TCSETSF"},     {TIOCGWINSZ, "TIOCGWINSZ"}, {TIOCSWINSZ, "TIOCSWINSZ"},
+    {FIONREAD, "FIONREAD"},   {FIONBIO, "FIONBIO"},       {FIOCLEX, "FIOCLEX"},
+    {FIONCLEX, "FIONCLEX"},   {TIOCGPGRP, "TIOCGPGRP"},   {TIOCSPGRP, "TIOCSPGRP"},
+    {TIOCSTI, "TIOCSTI"},     {TIOCLINUX, "TIOCLINUX"},   {FIOASYNC, "FIOASYNC"},
+    {FIOSETOWN, "FIOSETOWN"}, {TIOCSCTTY, "TIOCSCTTY"},   {TIOCNOTTY, "TIOCNOTTY"},
+    {TIOCGSID, "TIOCGSID"},   {TIOCOUTQ, "TIOCOUTQ"},     {TIOCSETD, "TIOCSETD"},
 };
 constexpr Name kPrctls[] = {
     {PR_SET_PDEATHSIG, "PR_SET_PDEATHSIG"},
@@ -216,23 +246,40 @@ std::string symbolic(ArgumentKind kind, std::uint64_t value) {
       const int fd = static_cast<int>(low);
       return fd == AT_FDCWD ? "AT_FDCWD" : std::to_string(fd);
     }
-    case kSignal: return signal_name(static_cast<int>(low));
-    case kMode: return octal(value);
-    case kWhence: return one_of(kWhences, low);
-    case kResource: return one_of(kResources, low);
-    case kOpenFlags: return open_flags(value);
-    case kAtFlags: return bits(kAtBits, low);
-    case kUnlinkFlags: return bits(kUnlinkBits, low);
-    case kAccessMode: return low == F_OK ? "F_OK" : bits(kAccessBits, low);
-    case kMmapProt: return low == PROT_NONE ? "PROT_NONE" : bits(kProtBits, low);
-    case kMmapFlags: return bits(kMapBits, low);
-    case kCloneFlags: return clone_flags(value);
-    case kSocketDomain: return one_of(kDomains, low);
-    case kSocketType: return socket_type(value);
-    case kFcntl: return one_of(kFcntls, low);
-    case kIoctl: return one_of(kIoctls, low);
-    case kPrctl: return one_of(kPrctls, low);
-    default: return hexadecimal(value);
+    case kSignal:
+      return signal_name(static_cast<int>(low));
+    case kMode:
+      return octal(value);
+    case kWhence:
+      return one_of(kWhences, low);
+    case kResource:
+      return one_of(kResources, low);
+    case kOpenFlags:
+      return open_flags(value);
+    case kAtFlags:
+      return bits(kAtBits, low);
+    case kUnlinkFlags:
+      return bits(kUnlinkBits, low);
+    case kAccessMode:
+      return low == F_OK ? "F_OK" : bits(kAccessBits, low);
+    case kMmapProt:
+      return low == PROT_NONE ? "PROT_NONE" : bits(kProtBits, low);
+    case kMmapFlags:
+      return bits(kMapBits, low);
+    case kCloneFlags:
+      return clone_flags(value);
+    case kSocketDomain:
+      return one_of(kDomains, low);
+    case kSocketType:
+      return socket_type(value);
+    case kFcntl:
+      return one_of(kFcntls, low);
+    case kIoctl:
+      return one_of(kIoctls, low);
+    case kPrctl:
+      return one_of(kPrctls, low);
+    default:
+      return hexadecimal(value);
   }
 }
 

@@ -13,25 +13,25 @@ namespace vitrine::arch {
 // and how it is shown.
 enum ArgumentKind : std::uint8_t {
   kNone,
-  kInt,           // signed 32-bit
-  kUnsigned,      // unsigned 32-bit
-  kLong,          // signed 64-bit
-  kSize,          // unsigned 64-bit
-  kHex,           // flags without names, keys
-  kPointer,       // never followed by the decoder
-  kInBuffer,      // data for the kernel; its length is the next argument
-  kOutBuffer,     // data from the kernel; its length is the result
-  kPath,          // NUL-terminated string of at most PATH_MAX bytes, copied once
-  kFd,            // signed 32-bit
-  kDirFd,         // signed 32-bit or AT_FDCWD
-  kPid,           // signed 32-bit
+  kInt,        // signed 32-bit
+  kUnsigned,   // unsigned 32-bit
+  kLong,       // signed 64-bit
+  kSize,       // unsigned 64-bit
+  kHex,        // flags without names, keys
+  kPointer,    // never followed by the decoder
+  kInBuffer,   // data for the kernel; its length is the next argument
+  kOutBuffer,  // data from the kernel; its length is the result
+  kPath,       // NUL-terminated string of at most PATH_MAX bytes, copied once
+  kFd,         // signed 32-bit
+  kDirFd,      // signed 32-bit or AT_FDCWD
+  kPid,        // signed 32-bit
   kSignal,
   kMode,
   kWhence,
-  kResource,      // RLIMIT_*
+  kResource,  // RLIMIT_*
   kOpenFlags,
   kAtFlags,
-  kUnlinkFlags,   // AT_REMOVEDIR shares its bit with AT_EACCESS
+  kUnlinkFlags,  // AT_REMOVEDIR shares its bit with AT_EACCESS
   kAccessMode,
   kMmapProt,
   kMmapFlags,

@@ -29,8 +29,8 @@ struct StringArgument {
 
 struct DecodedCall {
   SyscallEvent event;
-  const arch::SyscallRow* row = nullptr;  // nullptr: unknown number
-  bool foreign_abi = false;               // 32-bit or x32
+  const arch::SyscallRow* row = nullptr;                 // nullptr: unknown number
+  bool foreign_abi = false;                              // 32-bit or x32
   std::array<std::optional<StringArgument>, 6> strings;  // by argument, for kPath
 
   int int_argument(std::size_t index) const { return static_cast<int>(event.arguments[index]); }

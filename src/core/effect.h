@@ -26,12 +26,12 @@ struct InstallFd {
   UniqueFd fd;
   bool close_on_exec = false;
 };
-// The task executes `program`, an opened file: execveat(2) of a descriptor. Which program really was
-// executed is verified behind it, before its first instruction.
+// The task executes `program`, an opened file: execveat(2) of a descriptor. Which program really
+// was executed is verified behind it, before its first instruction.
 struct Execute {
   UniqueFd program;
-  std::string path;              // guest path, for the record
-  std::uint64_t argv = 0;        // guest addresses, as the program gave them
+  std::string path;        // guest path, for the record
+  std::uint64_t argv = 0;  // guest addresses, as the program gave them
   std::uint64_t envp = 0;
   // A script: its interpreter's arguments stand before the program's own, whose first is replaced.
   std::vector<std::string> leading_arguments;

@@ -54,7 +54,8 @@ struct SyntheticRule {
 };
 
 struct FileRule {
-  std::variant<ShowRule, ScratchRule, InlineRule, LinkRule, HideRule, FolderRule, SyntheticRule> what;
+  std::variant<ShowRule, ScratchRule, InlineRule, LinkRule, HideRule, FolderRule, SyntheticRule>
+      what;
   Origin origin;
 };
 

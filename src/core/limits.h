@@ -14,9 +14,9 @@ struct Limits {
   std::optional<Nanoseconds> cpu = std::chrono::seconds(30);
   std::optional<std::uint64_t> memory_bytes = 512ULL << 20;
   std::optional<std::uint64_t> output_bytes = 64ULL << 20;
-  std::uint64_t processes = 1;        // live processes in the tree
-  std::uint64_t threads = 64;         // live threads in the tree
-  std::optional<unsigned> cpus;       // CPUs the program sees; nullopt: all this process may use
+  std::uint64_t processes = 1;   // live processes in the tree
+  std::uint64_t threads = 64;    // live threads in the tree
+  std::optional<unsigned> cpus;  // CPUs the program sees; nullopt: all this process may use
 };
 
 struct Usage {

@@ -32,7 +32,7 @@ struct Denial {
   std::string target;  // raw bytes: the path or what the call named; "" where it named nothing
   std::string error;   // "ENOENT"
   std::string rule;
-  std::string where;   // "script.py:12" when known, else ""
+  std::string where;  // "script.py:12" when known, else ""
   std::uint64_t count = 1;
 };
 
@@ -43,10 +43,10 @@ struct CallCount {
 
 struct Report {
   Verdict verdict = Verdict::kInternalError;
-  std::optional<int> exit_code;     // of the command
-  std::optional<int> signal;        // that killed the command
+  std::optional<int> exit_code;       // of the command
+  std::optional<int> signal;          // that killed the command
   std::optional<std::string> reason;  // one sentence, for every verdict but kExited and kSignaled
-  int exit_status = 125;            // vitrine's own (contract section 3)
+  int exit_status = 125;              // vitrine's own (contract section 3)
   std::string backend;
   std::vector<std::string> profiles;
   std::vector<std::string> command;

@@ -38,7 +38,8 @@ Status DescriptorChannel::send(int fd, std::uint64_t label) const {
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof fd);
   std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (::sendmsg(own_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return fail_errno("sendmsg");
+  if (::sendmsg(own_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    return fail_errno("sendmsg");
   return {};
 }
 

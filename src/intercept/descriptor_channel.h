@@ -1,6 +1,6 @@
 // DescriptorChannel: gives descriptors to the program where the kernel cannot install them
-// (SECCOMP_IOCTL_NOTIF_ADDFD). Both ends are made before the launch; the program holds one, above its
-// own RLIMIT_NOFILE, so that no number it can be given is taken.
+// (SECCOMP_IOCTL_NOTIF_ADDFD). Both ends are made before the launch; the program holds one, above
+// its own RLIMIT_NOFILE, so that no number it can be given is taken.
 //
 // Whatever a hostile program does with its end harms itself: all that ever travels is what it was
 // granted, and nothing is read from ours.

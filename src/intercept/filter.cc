@@ -110,13 +110,13 @@ Result<std::vector<sock_filter>> compile_filter(const FilterRequest& request) {
       continue;
     }
     if (request.channel >= 0 && (row.name == "close" || row.name == "close_range")) {
-      if (Status added = add_channel_guard(filter.get(), row, request.channel, notify);
-          !added) {
+      if (Status added = add_channel_guard(filter.get(), row, request.channel, notify); !added) {
         return tl::make_unexpected(added.error());
       }
       continue;
     }
-    if (Status added = add_row(filter.get(), row); !added) return tl::make_unexpected(added.error());
+    if (Status added = add_row(filter.get(), row); !added)
+      return tl::make_unexpected(added.error());
   }
   for (const NativeRule& rule : native_rules()) {
     const arch::SyscallRow* row = arch::find_syscall(rule.syscall);

@@ -218,9 +218,9 @@ Result<std::int64_t> Injector::receive(pid_t tid, InjectedCalls& calls, int fd,
                                        bool close_on_exec) {
   Process& process = process_of(tid);
   if (process.page == 0) {
-    Result<std::int64_t> mapped =
-        calls.perform(SYS_mmap, {0, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                                 ~std::uint64_t{0}, 0});
+    Result<std::int64_t> mapped = calls.perform(
+        SYS_mmap,
+        {0, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, ~std::uint64_t{0}, 0});
     if (!mapped || is_error(*mapped)) return mapped;
     process.page = static_cast<std::uint64_t>(*mapped);
   }
@@ -257,20 +257,20 @@ Result<std::int64_t> Injector::install(pid_t tid, const InstallFd& effect) {
 Result<std::int64_t> Injector::place(pid_t tid, InjectedCalls& calls,
                                      const std::vector<std::byte>& bytes) {
   if (bytes.size() > kMostPlaced) return -E2BIG;
-  Result<std::int64_t> mapped =
-      calls.perform(SYS_mmap, {0, bytes.size(), PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS, ~std::uint64_t{0}, 0});
+  Result<std::int64_t> mapped = calls.perform(
+      SYS_mmap,
+      {0, bytes.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, ~std::uint64_t{0}, 0});
   if (!mapped || is_error(*mapped)) return mapped;
   const tracee::RemoteMemory memory(tid);
   if (Status put = memory.write(static_cast<std::uint64_t>(*mapped), bytes); !put) return -EFAULT;
   return mapped;
 }
 
-// The argument vector of a script's interpreter: an array of pointers, then the strings that are new.
+// The argument vector of a script's interpreter: an array of pointers, then the strings that are
+// new.
 Result<std::int64_t> Injector::place_arguments(pid_t tid, InjectedCalls& calls,
                                                const Execute& effect) {
-  const std::size_t count =
-      effect.leading_arguments.size() + effect.further_arguments.size() + 1;
+  const std::size_t count = effect.leading_arguments.size() + effect.further_arguments.size() + 1;
   std::size_t size = count * sizeof(std::uint64_t);
   for (const std::string& text : effect.leading_arguments) size += text.size() + 1;
   std::vector<std::byte> block(size);
@@ -313,11 +313,11 @@ Result<std::int64_t> Injector::execute(pid_t tid, const Execute& effect) {
     if (is_error(*placed)) return refuse(*placed);
     argv = static_cast<std::uint64_t>(*placed);
   }
-  // An empty path: the byte behind the receipt is zero, and stays so unless the program's own threads
-  // write there. What was executed in the end is verified at the exec event.
+  // An empty path: the byte behind the receipt is zero, and stays so unless the program's own
+  // threads write there. What was executed in the end is verified at the exec event.
   const std::uint64_t empty = process_of(tid).page + sizeof(Receipt);
-  const InjectedCalls::Arguments arguments{static_cast<std::uint64_t>(*number), empty, argv,
-                                           effect.envp, AT_EMPTY_PATH, 0};
+  const InjectedCalls::Arguments arguments{
+      static_cast<std::uint64_t>(*number), empty, argv, effect.envp, AT_EMPTY_PATH, 0};
   if (Status entering = calls->enter_next(SYS_execveat, arguments); !entering) {
     return tl::make_unexpected(entering.error());
   }
@@ -348,8 +348,7 @@ Result<bool> Injector::on_stop(const tracee::TaskEvent& event) {
   const bool ours = (registers->syscall_number() & 0xffffffff) == SYS_execveat &&
                     registers->arguments() == execution.arguments;
   if (!ours) return false;
-  const bool at_exit =
-      event.kind == tracee::TaskEvent::Kind::kSyscallStop && execution.entered;
+  const bool at_exit = event.kind == tracee::TaskEvent::Kind::kSyscallStop && execution.entered;
   if (at_exit && is_error(registers->result()) && registers->result() != -ENOSYS) {
     if (Status failed = fail_execution(event.tid, registers->result()); !failed) {
       return tl::make_unexpected(failed.error());

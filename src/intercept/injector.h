@@ -1,5 +1,5 @@
-// Injector: makes a stopped task perform calls that the program did not make, to receive descriptors
-// and to execute programs that the supervisor opened for it.
+// Injector: makes a stopped task perform calls that the program did not make, to receive
+// descriptors and to execute programs that the supervisor opened for it.
 //
 // A task is taken at the entry of a call that is not performed as the program made it. The first
 // injected call replaces it; further ones are entered by stepping back onto the instruction. While
@@ -61,8 +61,8 @@ class Injector {
   void task_ended(pid_t tid);
   void task_executed(pid_t tid, pid_t tgid);
 
-  // Puts `effect.fd` into the task's table: its number, or -errno, which the program's call returns.
-  // The task stays stopped.
+  // Puts `effect.fd` into the task's table: its number, or -errno, which the program's call
+  // returns. The task stays stopped.
   Result<std::int64_t> install(pid_t tid, const InstallFd& effect);
 
   // Starts an execution: the task is left running towards its execveat (PTRACE_SYSCALL). An errno

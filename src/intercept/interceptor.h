@@ -46,8 +46,8 @@ class Interceptor {
   virtual ~Interceptor() = default;
   virtual const Capabilities& capabilities() const = 0;
 
-  // --- stops that ptrace reports (kSeccompStop, kSyscallStop). nullopt: nothing to decide, the task
-  // has been resumed. kTaskGone errors are the task's end, not a fault.
+  // --- stops that ptrace reports (kSeccompStop, kSyscallStop). nullopt: nothing to decide, the
+  // task has been resumed. kTaskGone errors are the task's end, not a fault.
   virtual Result<std::optional<Stop>> on_stop(const tracee::TaskEvent& event) = 0;
   // Resumes a task from any other stop, so that its next call is seen. `signal` is delivered.
   virtual Status resume(pid_t tid, int signal) = 0;
@@ -57,8 +57,8 @@ class Interceptor {
   virtual void task_executed(pid_t, pid_t /*tgid*/) {}
 
   // --- every single call (capabilities().sees_results). The observer is told of each call that the
-  // kernel performed: its registers, the leading bytes of what it wrote out of the program's memory,
-  // and its result, which is missing when the task ended in it.
+  // kernel performed: its registers, the leading bytes of what it wrote out of the program's
+  // memory, and its result, which is missing when the task ended in it.
   using Observer = std::function<void(const SyscallEvent&, const std::string& leading_bytes,
                                       std::optional<std::int64_t> result)>;
   virtual void observe(Observer) {}

@@ -27,8 +27,8 @@ constexpr NativeRule kRules[] = {
     // Private anonymous and shorter than 1 MiB. Longer ones are looked at, so that a refusal by the
     // memory budget is known of: allocators ask for their arenas this way.
     {"mmap", 3, kMmapMask, MAP_ANONYMOUS, 1, ~kSmallMapping, 0},
-    {"mmap", 3, kMmapMask, 0},              // private, of an own descriptor
-    {"mmap", 3, kMmapMask, MAP_SHARED},     // shared, of an own descriptor
+    {"mmap", 3, kMmapMask, 0},           // private, of an own descriptor
+    {"mmap", 3, kMmapMask, MAP_SHARED},  // shared, of an own descriptor
 
     // Own terminal, pipes and sockets. TIOCSTI, TIOCLINUX, FIOSETOWN, SIOC* are not here.
     {"ioctl", 1, kInt, TCGETS},
@@ -80,13 +80,13 @@ constexpr NativeRule kRules[] = {
     {"madvise", 2, kInt, MADV_POPULATE_READ},
     {"madvise", 2, kInt, MADV_POPULATE_WRITE},
 
-    {"sendto", 4, kWhole, 0},                 // no address: an own, connected socket
+    {"sendto", 4, kWhole, 0},  // no address: an own, connected socket
     // Connected pairs reach nobody else. Not SOCK_DGRAM: such a socket can be sent to any address,
     // while a connected stream or seqpacket ignores or refuses one (net/unix/af_unix.c), which is
     // why sendmsg needs no supervision.
     {"socketpair", 0, kInt, AF_UNIX, 1, 0xf, SOCK_STREAM},
     {"socketpair", 0, kInt, AF_UNIX, 1, 0xf, SOCK_SEQPACKET},
-    {"pipe2", 1, O_EXCL, 0},                  // O_EXCL is O_NOTIFICATION_PIPE
+    {"pipe2", 1, O_EXCL, 0},  // O_EXCL is O_NOTIFICATION_PIPE
 
     // 0 is the caller. Other ids are checked against the tree.
     {"getpgid", 0, kInt, 0},
@@ -96,13 +96,14 @@ constexpr NativeRule kRules[] = {
     {"sched_rr_get_interval", 0, kInt, 0},
     {"sched_getattr", 0, kInt, 0},
 
-    // Clock ids below 16 are the system's; negative ones hold a process id (clock_getcpuclockid(3)).
+    // Clock ids below 16 are the system's; negative ones hold a process id
+    // (clock_getcpuclockid(3)).
     {"clock_gettime", 0, 0xfffffff0, 0},
     {"clock_getres", 0, 0xfffffff0, 0},
     {"clock_nanosleep", 0, 0xfffffff0, 0},
     {"timer_create", 0, 0xfffffff0, 0},
 
-    {"personality", 0, kInt, 0xffffffff},     // only asks
+    {"personality", 0, kInt, 0xffffffff},  // only asks
 
     {"prctl", 0, kInt, PR_SET_NAME},
     {"prctl", 0, kInt, PR_GET_NAME},
@@ -114,7 +115,7 @@ constexpr NativeRule kRules[] = {
     {"prctl", 0, kInt, PR_SET_TIMERSLACK},
     {"prctl", 0, kInt, PR_GET_TIMERSLACK},
     {"prctl", 0, kInt, PR_GET_PDEATHSIG},
-    {"prctl", 0, kInt, 0x53564d41},           // PR_SET_VMA: names of own mappings
+    {"prctl", 0, kInt, 0x53564d41},  // PR_SET_VMA: names of own mappings
 
 #if defined(__x86_64__)
     {"arch_prctl", 0, kInt, ARCH_SET_FS},

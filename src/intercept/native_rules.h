@@ -8,8 +8,9 @@
 
 namespace vitrine::intercept {
 
-// Allowed when (argument & mask) == value (and likewise the second condition). Arguments that the kernel takes as int are compared with
-// a 32-bit mask: the kernel ignores the upper half, so the filter must not look at it either.
+// Allowed when (argument & mask) == value (and likewise the second condition). Arguments that the
+// kernel takes as int are compared with a 32-bit mask: the kernel ignores the upper half, so the
+// filter must not look at it either.
 struct NativeRule {
   std::string_view syscall;
   unsigned argument;

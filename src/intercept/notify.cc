@@ -29,8 +29,8 @@ constexpr std::uint64_t kPtraceStop = 0;
 
 }  // namespace
 
-Result<std::unique_ptr<NotifyInterceptor>> NotifyInterceptor::create(
-    UniqueFd listener, DescriptorChannel channel) {
+Result<std::unique_ptr<NotifyInterceptor>> NotifyInterceptor::create(UniqueFd listener,
+                                                                     DescriptorChannel channel) {
   seccomp_notif_sizes sizes{};
   if (::syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) {
     return fail_errno("seccomp(SECCOMP_GET_NOTIF_SIZES)");
@@ -44,12 +44,14 @@ Result<std::unique_ptr<NotifyInterceptor>> NotifyInterceptor::create(
   if (::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &install) == 0 || errno != ENOENT) {
     return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_ADDFD, SECCOMP_ADDFD_FLAG_SEND)");
   }
-  // Linux 6.6: the answer wakes the task on this CPU at once. Older kernels say EINVAL: slower only.
+  // Linux 6.6: the answer wakes the task on this CPU at once. Older kernels say EINVAL: slower
+  // only.
   (void)::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
   std::unique_ptr<NotifyInterceptor> made(
       new NotifyInterceptor(std::move(listener), std::move(channel)));
   made->request_.resize(std::max<std::size_t>(sizes.seccomp_notif, sizeof(seccomp_notif)));
-  made->response_.resize(std::max<std::size_t>(sizes.seccomp_notif_resp, sizeof(seccomp_notif_resp)));
+  made->response_.resize(
+      std::max<std::size_t>(sizes.seccomp_notif_resp, sizeof(seccomp_notif_resp)));
   return made;
 }
 
@@ -114,7 +116,8 @@ Result<std::optional<Stop>> NotifyInterceptor::on_stop(const tracee::TaskEvent& 
   if (!of_execution) return tl::make_unexpected(of_execution.error());
   if (*of_execution) return std::nullopt;
   const auto go_on = [&]() -> Result<std::optional<Stop>> {
-    if (Status resumed = resume(event.tid, 0); !resumed) return tl::make_unexpected(resumed.error());
+    if (Status resumed = resume(event.tid, 0); !resumed)
+      return tl::make_unexpected(resumed.error());
     return std::nullopt;
   };
   if (event.kind == tracee::TaskEvent::Kind::kSyscallStop) return go_on();

@@ -21,7 +21,8 @@ constexpr Outcome kGone{.result = 0, .known = false, .delivered = false};
 // PTRACE_GET_SYSCALL_INFO (Linux 5.3).
 Result<__ptrace_syscall_info> syscall_info(pid_t tid) {
   __ptrace_syscall_info info{};
-  if (::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), tid, sizeof info, &info) > 0) {
+  if (::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), tid, sizeof info, &info) >
+      0) {
     return info;
   }
   if (errno == ESRCH) return fail_task_gone("ptrace(PTRACE_GET_SYSCALL_INFO)");
@@ -149,8 +150,7 @@ void PtraceBackend::note_entry(const SyscallEvent& event) {
   entered = {event, {}};
   const arch::SyscallRow* row = arch::find_syscall(event.number);
   if (row != nullptr && row->arguments[1].kind == arch::kInBuffer) {
-    entered.leading_bytes =
-        leading_bytes(event.tid, event.arguments[1], event.arguments[2]);
+    entered.leading_bytes = leading_bytes(event.tid, event.arguments[1], event.arguments[2]);
   }
 }
 

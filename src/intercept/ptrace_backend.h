@@ -1,5 +1,5 @@
-// The backends `trace` (a seccomp filter whose RET_TRACE brings supervised calls as ptrace stops) and
-// `syscall` (ptrace alone: every call stops at its entry, and again at its exit).
+// The backends `trace` (a seccomp filter whose RET_TRACE brings supervised calls as ptrace stops)
+// and `syscall` (ptrace alone: every call stops at its entry, and again at its exit).
 //
 // An answer is given by changing registers at the stop: a skipped call returns what the supervisor
 // computed. A descriptor is installed by performing recvmsg(2) on the descriptor channel instead of

@@ -1,5 +1,5 @@
-// Budget: when to look at what the tree has used, and which budget is spent. Pure logic over numbers
-// that the caller measures; no clocks and no processes in here.
+// Budget: when to look at what the tree has used, and which budget is spent. Pure logic over
+// numbers that the caller measures; no clocks and no processes in here.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,9 @@ namespace vitrine::limits {
 
 // What the tree has used, measured at one moment.
 struct Measured {
-  Nanoseconds cpu{};         // user and system, of the living and the dead
-  std::uint64_t memory = 0;  // bytes that only this run holds: private, shared, page tables, scratch
+  Nanoseconds cpu{};  // user and system, of the living and the dead
+  std::uint64_t memory =
+      0;  // bytes that only this run holds: private, shared, page tables, scratch
 };
 
 class Budget {

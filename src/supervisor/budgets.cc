@@ -38,10 +38,14 @@ void set_soft_limit(pid_t tgid, __rlimit_resource resource, std::uint64_t value)
 
 const char* limit_word(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kWallLimit: return "wall";
-    case Verdict::kCpuLimit: return "cpu";
-    case Verdict::kMemoryLimit: return "memory";
-    default: return "output";
+    case Verdict::kWallLimit:
+      return "wall";
+    case Verdict::kCpuLimit:
+      return "cpu";
+    case Verdict::kMemoryLimit:
+      return "memory";
+    default:
+      return "output";
   }
 }
 

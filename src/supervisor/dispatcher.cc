@@ -23,10 +23,14 @@ audit::ArgumentValue shown(const arch::Argument& argument, std::uint64_t value,
   if (argument.kind == arch::kPath) return audit::Symbol{arch::symbolic(arch::kPointer, value)};
   if (arch::is_symbolic(argument.kind)) return audit::Symbol{arch::symbolic(argument.kind, value)};
   switch (argument.kind) {
-    case arch::kSize: return value;
-    case arch::kLong: return static_cast<std::int64_t>(value);
-    case arch::kUnsigned: return static_cast<std::uint64_t>(static_cast<std::uint32_t>(value));
-    default: return static_cast<std::int64_t>(static_cast<std::int32_t>(value));
+    case arch::kSize:
+      return value;
+    case arch::kLong:
+      return static_cast<std::int64_t>(value);
+    case arch::kUnsigned:
+      return static_cast<std::uint64_t>(static_cast<std::uint32_t>(value));
+    default:
+      return static_cast<std::int64_t>(static_cast<std::int32_t>(value));
   }
 }
 
@@ -56,8 +60,10 @@ std::string target_of(const DecodedCall& call) {
       case arch::kIoctl:
       case arch::kFcntl:
         return arch::symbolic(call.row->arguments[i].kind, call.event.arguments[i]);
-      case arch::kPid: return std::to_string(static_cast<int>(call.event.arguments[i]));
-      default: break;
+      case arch::kPid:
+        return std::to_string(static_cast<int>(call.event.arguments[i]));
+      default:
+        break;
     }
   }
   return {};
@@ -176,9 +182,14 @@ Answer Dispatcher::decide(const DecodedCall& call, tracee::Task& task) {
   const syscalls::Handler handler = syscalls::find_handler(*call.row);
   if (handler == nullptr) return by_disposition(call);
   const std::shared_ptr<syscalls::FsContext> fs = fs_of(task.tid);
-  syscalls::Context context{call,         tracee::RemoteMemory(task.tid), parts_.tasks,
-                            task,         *fs,                            parts_.files,
-                            parts_.affinity, parts_.budget};
+  syscalls::Context context{call,
+                            tracee::RemoteMemory(task.tid),
+                            parts_.tasks,
+                            task,
+                            *fs,
+                            parts_.files,
+                            parts_.affinity,
+                            parts_.budget};
   return handler(context);
 }
 
@@ -200,8 +211,8 @@ void Dispatcher::enforce_on_deny(const DecodedCall& call, Answer& answer) {
   answer.effect = Kill{violation_};
 }
 
-void Dispatcher::record(const DecodedCall& call, const tracee::Task& task,
-                        const Decision& decision, const Outcome& outcome, Nanoseconds time) {
+void Dispatcher::record(const DecodedCall& call, const tracee::Task& task, const Decision& decision,
+                        const Outcome& outcome, Nanoseconds time) {
   const bool all = parts_.audit.level() == audit::Level::kAll;
   // Where there is a filter it refuses these unseen: the records of all backends are to agree.
   const bool unseen = call.row != nullptr && call.row->disposition == arch::kAbsentInKernel;

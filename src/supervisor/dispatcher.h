@@ -74,9 +74,9 @@ class Dispatcher {
   Parts parts_;
   vfs::DirectoryRef first_working_directory_;
   std::unordered_map<pid_t, std::shared_ptr<syscalls::FsContext>> fs_;  // by tid
-  std::unordered_map<pid_t, Expected> expected_;    // by tgid
-  std::unordered_map<pid_t, std::string> programs_;  // by tgid
-  std::unordered_map<pid_t, Continued> continued_;   // by tid; audit level `all` only
+  std::unordered_map<pid_t, Expected> expected_;                        // by tgid
+  std::unordered_map<pid_t, std::string> programs_;                     // by tgid
+  std::unordered_map<pid_t, Continued> continued_;  // by tid; audit level `all` only
   std::uint64_t calls_seen_ = 0;
   std::string violation_;
 };

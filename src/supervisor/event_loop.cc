@@ -133,11 +133,19 @@ bool EventLoop::admit_launch(const intercept::Stop& stop) {
 void EventLoop::take_signals() {
   for (const signalfd_siginfo& info : read_signals(parts_.signals)) {
     switch (info.ssi_signo) {
-      case SIGCHLD: break;
-      case SIGWINCH: parts_.stdio.update_window(); break;
-      case SIGTSTP: suspend(); break;
-      case SIGCONT: break;
-      default: forward(static_cast<int>(info.ssi_signo)); break;
+      case SIGCHLD:
+        break;
+      case SIGWINCH:
+        parts_.stdio.update_window();
+        break;
+      case SIGTSTP:
+        suspend();
+        break;
+      case SIGCONT:
+        break;
+      default:
+        forward(static_cast<int>(info.ssi_signo));
+        break;
     }
   }
   take_task_events();
@@ -176,8 +184,8 @@ void EventLoop::output_spent(std::uint64_t limit) {
 }
 
 // What the pipes still hold when the last task has gone: all writers are closed, so the relays find
-// the end. A reader that does not read is waited for until the wall budget, as a pipe natively would
-// hold the data; after a limit only shortly.
+// the end. A reader that does not read is waited for until the wall budget, as a pipe natively
+// would hold the data; after a limit only shortly.
 void EventLoop::drain_output() {
   parts_.stdio.close_guest_ends();
   const Nanoseconds start = elapsed();

@@ -1,5 +1,5 @@
-// EventLoop: waits for whatever happens next (a supervised call, a stop of a task, a signal, data to
-// relay, a deadline) and gives it to its owner. One thread; nothing in it blocks but the wait.
+// EventLoop: waits for whatever happens next (a supervised call, a stop of a task, a signal, data
+// to relay, a deadline) and gives it to its owner. One thread; nothing in it blocks but the wait.
 #pragma once
 
 #include <poll.h>
@@ -43,10 +43,10 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
     Tally& tally;
     Placement& placement;
     Stdio& stdio;
-    int signals;              // from take_signals
-    int program;              // opened; not owned
+    int signals;               // from take_signals
+    int program;               // opened; not owned
     std::string program_path;  // guest path
-    int channel;              // number of the descriptor channel in every process
+    int channel;               // number of the descriptor channel in every process
   };
   EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef working_directory);
 
@@ -111,15 +111,15 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   Meter meter_;
   limits::Budget budget_;
   limits::Measured last_measured_;
-  Nanoseconds started_{};     // monotonic; the command's first instruction
-  Nanoseconds next_look_{};   // since started_
+  Nanoseconds started_{};    // monotonic; the command's first instruction
+  Nanoseconds next_look_{};  // since started_
   std::uint64_t output_ = 0;
   std::uint64_t data_limit_ = 0;
   std::uint64_t file_limit_ = 0;
   std::vector<pollfd> waiting_;
   bool listener_open_ = false;
   bool launch_admitted_ = false;
-  bool command_runs_ = false;   // its exec has been seen and verified
+  bool command_runs_ = false;  // its exec has been seen and verified
   bool ending_ = false;
   unsigned forwarded_ = 0;
   Ending ending_as_;

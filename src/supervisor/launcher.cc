@@ -42,11 +42,20 @@ enum Step : int {
   kExec,
 };
 
-constexpr const char* kStepNames[] = {
-    "ready",        "handshake",     "setsid",       "sigaction", "ioctl(TIOCSCTTY)",
-    "chdir",        "setresuid",     "capset",       "prctl(PR_SET_NO_NEW_PRIVS)",
-    "landlock_restrict_self", "setrlimit", "seccomp(SECCOMP_SET_MODE_FILTER)", "close_range",
-    "execveat"};
+constexpr const char* kStepNames[] = {"ready",
+                                      "handshake",
+                                      "setsid",
+                                      "sigaction",
+                                      "ioctl(TIOCSCTTY)",
+                                      "chdir",
+                                      "setresuid",
+                                      "capset",
+                                      "prctl(PR_SET_NO_NEW_PRIVS)",
+                                      "landlock_restrict_self",
+                                      "setrlimit",
+                                      "seccomp(SECCOMP_SET_MODE_FILTER)",
+                                      "close_range",
+                                      "execveat"};
 
 struct Message {
   int step = kReady;
@@ -84,7 +93,8 @@ void check(const ChildImage& image, Step step, bool worked) {
 
 bool default_dispositions() {
   for (int signal = 1; signal < NSIG; ++signal) {
-    // SIGKILL, SIGSTOP and the two that glibc keeps for itself refuse: they cannot be ignored anyway.
+    // SIGKILL, SIGSTOP and the two that glibc keeps for itself refuse: they cannot be ignored
+    // anyway.
     if (::signal(signal, SIG_DFL) == SIG_ERR && errno != EINVAL) return false;
   }
   return true;
@@ -173,8 +183,9 @@ bool own_descriptors(const LaunchPlan& plan) {
   if (plan.drop_to) check(image, kIdentity, drop_identity(*plan.drop_to));
   check(image, kCapabilities, drop_capabilities());
   check(image, kNoNewPrivs, ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-  check(image, kLandlock, plan.landlock_ruleset < 0 ||
-                              ::syscall(SYS_landlock_restrict_self, plan.landlock_ruleset, 0) == 0);
+  check(image, kLandlock,
+        plan.landlock_ruleset < 0 ||
+            ::syscall(SYS_landlock_restrict_self, plan.landlock_ruleset, 0) == 0);
   const long listener = install_filter(plan);
   check(image, kFilter, listener >= 0);
   const Message ready{kReady, 0, static_cast<int>(listener)};
@@ -201,8 +212,8 @@ bool has_ended(pid_t pid) {
          info.si_pid == pid;
 }
 
-// In a shared table our own copy of the write end keeps the pipe open, so that a dead child does not
-// read as end of file: its life is looked at as well.
+// In a shared table our own copy of the write end keeps the pipe open, so that a dead child does
+// not read as end of file: its life is looked at as well.
 Result<Message> receive(int reports, pid_t pid) {
   pollfd waiting{reports, POLLIN, 0};
   while (::poll(&waiting, 1, 20) == 0) {

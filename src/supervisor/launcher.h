@@ -31,15 +31,15 @@ struct LaunchPlan {
   bool listener = false;            // supervised calls come by user notification
   int program = -1;                 // opened; not owned
   std::vector<std::string> argv;
-  std::vector<std::string> environment;   // "NAME=VALUE"
-  std::array<int, 3> stdio{-1, -1, -1};   // descriptors above 2 that become 0, 1, 2; not owned
-  int terminal = -1;                      // becomes the controlling terminal; -1: none
+  std::vector<std::string> environment;  // "NAME=VALUE"
+  std::array<int, 3> stdio{-1, -1, -1};  // descriptors above 2 that become 0, 1, 2; not owned
+  int terminal = -1;                     // becomes the controlling terminal; -1: none
   std::vector<int> pass_fds;
-  std::optional<uid_t> drop_to;           // uid and gid, when started as root
-  int landlock_ruleset = -1;              // -1: the kernel has none
-  int channel = -1;                       // guest's end of the descriptor channel; -1: none
-  int channel_number = -1;                // under which the command holds it
-  bool stop_every_call = false;           // the command's exec is the first call to be stopped
+  std::optional<uid_t> drop_to;                // uid and gid, when started as root
+  int landlock_ruleset = -1;                   // -1: the kernel has none
+  int channel = -1;                            // guest's end of the descriptor channel; -1: none
+  int channel_number = -1;                     // under which the command holds it
+  bool stop_every_call = false;                // the command's exec is the first call to be stopped
   std::vector<std::pair<int, rlimit>> limits;  // RLIMIT_*, value
 };
 

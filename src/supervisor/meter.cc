@@ -62,10 +62,11 @@ void Meter::process_ended(pid_t tgid, pid_t parent, const rusage& usage) {
   const Nanoseconds total = user + system;
   const Process last = processes_[tgid];
   const Nanoseconds own = std::clamp(total - last.children, std::min(last.cpu, total), total);
-  const double share = total.count() == 0 ? 0.0 : static_cast<double>(own.count()) /
-                                                      static_cast<double>(total.count());
-  const auto own_user = Nanoseconds(static_cast<std::int64_t>(
-      static_cast<double>(user.count()) * share));
+  const double share = total.count() == 0
+                           ? 0.0
+                           : static_cast<double>(own.count()) / static_cast<double>(total.count());
+  const auto own_user =
+      Nanoseconds(static_cast<std::int64_t>(static_cast<double>(user.count()) * share));
   dead_user_ += own_user;
   dead_system_ += own - own_user;
   processes_.erase(tgid);

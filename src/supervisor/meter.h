@@ -32,8 +32,8 @@ class Meter {
   std::uint64_t sample_memory();
 
   struct Process {
-    Nanoseconds cpu{};             // last seen on its own clock
-    Nanoseconds children{};        // of dead children, theirs included
+    Nanoseconds cpu{};       // last seen on its own clock
+    Nanoseconds children{};  // of dead children, theirs included
     std::uint64_t anonymous = 0;
   };
 

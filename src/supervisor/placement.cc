@@ -7,9 +7,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr Nanoseconds kQuiet = milliseconds(20);       // computing: give it its CPUs
+constexpr Nanoseconds kQuiet = milliseconds(20);  // computing: give it its CPUs
 constexpr Nanoseconds kBurstLength = milliseconds(5);
-constexpr unsigned kBurstCalls = 48;                    // this many in a burst: pin again
+constexpr unsigned kBurstCalls = 48;  // this many in a burst: pin again
 
 }  // namespace
 

@@ -1,8 +1,8 @@
 // Placement: on which CPUs the program runs, and which it is told of.
 //
-// A served call costs 4 µs when supervisor and program share a CPU and 30 to 100 µs when they do not
-// (a wake-up on another CPU). So while the program has one thread and asks much, both are kept on
-// one CPU; when it starts a second thread, or computes without asking, it gets its CPUs back.
+// A served call costs 4 µs when supervisor and program share a CPU and 30 to 100 µs when they do
+// not (a wake-up on another CPU). So while the program has one thread and asks much, both are kept
+// on one CPU; when it starts a second thread, or computes without asking, it gets its CPUs back.
 #pragma once
 
 #include <sched.h>
@@ -41,8 +41,8 @@ class Placement final : public syscalls::AffinityControl {
   void pin();
   void unpin();
 
-  cpu_set_t own_;      // of this process, as it was started
-  cpu_set_t visible_;  // of the program
+  cpu_set_t own_;                                // of this process, as it was started
+  cpu_set_t visible_;                            // of the program
   std::unordered_map<pid_t, cpu_set_t> chosen_;  // by sched_setaffinity
   pid_t tid_ = 0;
   bool pinned_ = false;

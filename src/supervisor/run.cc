@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "intercept/builtin_filters.h"
 #include "intercept/filter.h"
 #include "intercept/notify.h"
 #include "intercept/ptrace_backend.h"
@@ -20,7 +21,7 @@ namespace vitrine::supervisor {
 namespace {
 
 constexpr uid_t kUnprivileged = 65534;  // "nobody", on every distribution
-constexpr rlim_t kMostDescriptors = 1024;
+constexpr rlim_t kMostDescriptors = intercept::kBuiltinChannel;
 
 // What a run is made of, in the order in which it is built.
 struct Setup {
@@ -83,15 +84,13 @@ rlim_t descriptor_limit() {
 std::vector<std::pair<int, rlimit>> launch_limits(const Limits& limits, const Setup& setup) {
   std::vector<std::pair<int, rlimit>> all{
       // 1 and not 0: a core_pattern that is a pipe ignores 0 but not 1 (fs/coredump.c).
-      {RLIMIT_CORE, {1, 1}},
-      {RLIMIT_MEMLOCK, {0, 0}},
-      {RLIMIT_MSGQUEUE, {0, 0}},
-      {RLIMIT_NICE, {0, 0}},
-      {RLIMIT_RTPRIO, {0, 0}},
+      {RLIMIT_CORE, {1, 1}}, {RLIMIT_MEMLOCK, {0, 0}}, {RLIMIT_MSGQUEUE, {0, 0}},
+      {RLIMIT_NICE, {0, 0}}, {RLIMIT_RTPRIO, {0, 0}},
   };
   all.emplace_back(RLIMIT_NOFILE, rlimit{descriptor_limit(), descriptor_limit()});
   // Soft only: the supervisor moves these two with what the tree holds.
-  if (limits.memory_bytes) all.emplace_back(RLIMIT_DATA, rlimit{*limits.memory_bytes, RLIM_INFINITY});
+  if (limits.memory_bytes)
+    all.emplace_back(RLIMIT_DATA, rlimit{*limits.memory_bytes, RLIM_INFINITY});
   all.emplace_back(RLIMIT_FSIZE, rlimit{setup.files->file_size_limit(), RLIM_INFINITY});
   if (limits.cpu) {
     // Behind the supervisor's own account, should that ever fail.
@@ -115,10 +114,9 @@ std::vector<std::string> environment_strings(const RunRequest& request) {
 }
 
 tl::unexpected<Error> because(const std::string& what, const Error& error) {
-  return tl::make_unexpected(Error{error.kind == Error::Kind::kInvalid ? error.kind
-                                                                       : Error::Kind::kSystem,
-                                   error.code,
-                                   error.kind == Error::Kind::kInvalid ? error.what : what});
+  return tl::make_unexpected(
+      Error{error.kind == Error::Kind::kInvalid ? error.kind : Error::Kind::kSystem, error.code,
+            error.kind == Error::Kind::kInvalid ? error.what : what});
 }
 
 // The program and its ELF interpreter: all that the command may ever execute natively.
@@ -134,8 +132,7 @@ Status open_program(const RunRequest& request, Setup& setup) {
   const Result<program::ElfNeeds> elf = program::read_elf(path, "/");
   if (!elf) return fail(ENOEXEC, request.program);
   if (!elf->loader.empty()) {
-    Result<UniqueFd> opened =
-        setup.files->open_program(nobody, setup.files->root(), elf->loader);
+    Result<UniqueFd> opened = setup.files->open_program(nobody, setup.files->root(), elf->loader);
     if (!opened) return because(elf->loader, opened.error());
     loader = std::move(*opened);
     executables.push_back(loader.get());
@@ -146,12 +143,13 @@ Status open_program(const RunRequest& request, Setup& setup) {
   return {};
 }
 
-// Scratch is memory: what its quota allows beyond the memory budget could only end the run, and only
-// after it was written. Cut to the budget, writing fails first.
+// Scratch is memory: what its quota allows beyond the memory budget could only end the run, and
+// only after it was written. Cut to the budget, writing fails first.
 FileRules within_memory(FileRules rules, const std::optional<std::uint64_t>& memory_bytes) {
   for (FileRule& rule : rules) {
     auto* scratch = std::get_if<ScratchRule>(&rule.what);
-    if (scratch != nullptr && memory_bytes) scratch->bytes = std::min(scratch->bytes, *memory_bytes);
+    if (scratch != nullptr && memory_bytes)
+      scratch->bytes = std::min(scratch->bytes, *memory_bytes);
   }
   return rules;
 }
@@ -165,14 +163,13 @@ Status prepare(const RunRequest& request, Setup& setup) {
 
   vfs::Options options;
   options.identity = guest_identity();
-  Result<std::unique_ptr<vfs::FileSystem>> files =
-      vfs::FileSystem::build(
-          within_memory(request.policy.files(), request.policy.limits().memory_bytes), options);
+  Result<std::unique_ptr<vfs::FileSystem>> files = vfs::FileSystem::build(
+      within_memory(request.policy.files(), request.policy.limits().memory_bytes), options);
   if (!files) return tl::make_unexpected(files.error());
   setup.files = std::move(*files);
 
-  Result<vfs::DirectoryRef> folder = setup.files->open_directory(
-      vfs::Caller{}, setup.files->root(), request.working_directory);
+  Result<vfs::DirectoryRef> folder =
+      setup.files->open_directory(vfs::Caller{}, setup.files->root(), request.working_directory);
   if (!folder) return because("--cwd " + request.working_directory, folder.error());
   setup.working_directory = std::move(*folder);
 
@@ -207,7 +204,13 @@ Result<intercept::DescriptorChannel> add_channel(LaunchPlan& plan) {
   return channel;
 }
 
-Status add_filter(LaunchPlan& plan, intercept::FilterAction action, const Restricted& restricted) {
+Status add_filter(LaunchPlan& plan, intercept::FilterAction action, const Restricted& restricted,
+                  bool restricts) {
+  if (!restricts && plan.channel_number == intercept::kBuiltinChannel) {
+    const std::span<const sock_filter> builtin = intercept::builtin_filter(action);
+    plan.filter.assign(builtin.begin(), builtin.end());
+    if (!plan.filter.empty()) return {};
+  }
   Result<std::vector<sock_filter>> filter =
       intercept::compile_filter({action, restricted, plan.channel_number});
   if (!filter) return tl::make_unexpected(filter.error());
@@ -215,10 +218,12 @@ Status add_filter(LaunchPlan& plan, intercept::FilterAction action, const Restri
   return {};
 }
 
-Result<Launched> start_notify(LaunchPlan plan, const Restricted& restricted, Setup& setup) {
+Result<Launched> start_notify(LaunchPlan plan, const Restricted& restricted, bool restricts,
+                              Setup& setup) {
   Result<intercept::DescriptorChannel> channel = add_channel(plan);
   if (!channel) return tl::make_unexpected(channel.error());
-  if (Status added = add_filter(plan, intercept::FilterAction::kNotify, restricted); !added) {
+  if (Status added = add_filter(plan, intercept::FilterAction::kNotify, restricted, restricts);
+      !added) {
     return tl::make_unexpected(added.error());
   }
   plan.listener = true;
@@ -235,12 +240,14 @@ Result<Launched> start_notify(LaunchPlan plan, const Restricted& restricted, Set
 }
 
 Result<Launched> start_ptrace(LaunchPlan plan, intercept::PtraceBackend::Mode mode,
-                              const Restricted& restricted, Setup& setup) {
+                              const Restricted& restricted, bool restricts, Setup& setup) {
   Result<intercept::DescriptorChannel> channel = add_channel(plan);
   if (!channel) return tl::make_unexpected(channel.error());
   if (mode == intercept::PtraceBackend::Mode::kSyscall) {
     plan.stop_every_call = true;
-  } else if (Status added = add_filter(plan, intercept::FilterAction::kTrace, restricted); !added) {
+  } else if (Status added =
+                 add_filter(plan, intercept::FilterAction::kTrace, restricted, restricts);
+             !added) {
     return tl::make_unexpected(added.error());
   }
   Result<Launched> launched = launch(plan);
@@ -255,20 +262,22 @@ Result<Launched> start_backend(Backend backend, const RunRequest& request, Setup
   const Restricted restricted = [&policy](const arch::SyscallRow& row) {
     return policy.call_rule(row.name) != nullptr;
   };
+  const bool restricts = !policy.call_rules().empty();
   LaunchPlan plan = base_plan(request, setup);
   switch (backend) {
-    case Backend::kNotify: return start_notify(std::move(plan), restricted, setup);
+    case Backend::kNotify:
+      return start_notify(std::move(plan), restricted, restricts, setup);
     case Backend::kTrace:
       return start_ptrace(std::move(plan), intercept::PtraceBackend::Mode::kTrace, restricted,
-                          setup);
+                          restricts, setup);
     default:
       return start_ptrace(std::move(plan), intercept::PtraceBackend::Mode::kSyscall, restricted,
-                          setup);
+                          restricts, setup);
   }
 }
 
-// `auto` takes the first backend that this place lets start; what stopped each is reported when none
-// does. Trying costs nothing where the first works.
+// `auto` takes the first backend that this place lets start; what stopped each is reported when
+// none does. Trying costs nothing where the first works.
 Result<Launched> start(const RunRequest& request, Setup& setup) {
   share_real_identity(identity_to_drop_to());
   // Only stops at every call see the calls that a filter lets through, and their results.
@@ -303,9 +312,12 @@ std::string utc_now() {
 
 const char* word_for(audit::Level level) {
   switch (level) {
-    case audit::Level::kDenied: return "denied";
-    case audit::Level::kMediated: return "mediated";
-    case audit::Level::kAll: break;
+    case audit::Level::kDenied:
+      return "denied";
+    case audit::Level::kMediated:
+      return "mediated";
+    case audit::Level::kAll:
+      break;
   }
   return "all";
 }
@@ -329,15 +341,22 @@ void write_start(const RunRequest& request, const Setup& setup) {
 
 int exit_status(const Ending& ending) {
   switch (ending.verdict) {
-    case Verdict::kExited: return ending.exit_code.value_or(0);
-    case Verdict::kSignaled: return 128 + ending.signal.value_or(0);
+    case Verdict::kExited:
+      return ending.exit_code.value_or(0);
+    case Verdict::kSignaled:
+      return 128 + ending.signal.value_or(0);
     case Verdict::kWallLimit:
-    case Verdict::kCpuLimit: return 124;
-    case Verdict::kMemoryLimit: return 122;
-    case Verdict::kOutputLimit: return 121;
-    case Verdict::kViolation: return 120;
+    case Verdict::kCpuLimit:
+      return 124;
+    case Verdict::kMemoryLimit:
+      return 122;
+    case Verdict::kOutputLimit:
+      return 121;
+    case Verdict::kViolation:
+      return 120;
     case Verdict::kSetupError:
-    case Verdict::kInternalError: break;
+    case Verdict::kInternalError:
+      break;
   }
   return 125;
 }

@@ -25,10 +25,10 @@ struct CollectRequest {
 struct RunRequest {
   policy::Policy policy;  // options already merged in
   // What to execute, in the guest's tree. For a script this is the interpreter; argv is complete.
-  std::string program;                  // guest path
-  std::vector<std::string> argv;        // as the program sees it
-  std::vector<std::string> command;     // as the user typed it, for the report
-  std::vector<std::string> profiles;    // as the user named them, for the report
+  std::string program;                // guest path
+  std::vector<std::string> argv;      // as the program sees it
+  std::vector<std::string> command;   // as the user typed it, for the report
+  std::vector<std::string> profiles;  // as the user named them, for the report
   std::vector<std::pair<std::string, std::string>> environment;
   std::string working_directory = "/";  // guest path; the rules show it
   Backend backend = Backend::kAuto;

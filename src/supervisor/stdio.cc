@@ -189,7 +189,8 @@ Stdio::~Stdio() { restore_terminal(); }
 Status Stdio::make_terminal() {
   master_.reset(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
   if (!master_) return fail_errno("posix_openpt");
-  if (::grantpt(master_.get()) != 0 || ::unlockpt(master_.get()) != 0) return fail_errno("unlockpt");
+  if (::grantpt(master_.get()) != 0 || ::unlockpt(master_.get()) != 0)
+    return fail_errno("unlockpt");
   terminal_.reset(::ioctl(master_.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!terminal_) {
     char name[64];

@@ -1,6 +1,6 @@
-// Standard input and output of the command: fresh pipes, or a fresh pseudo-terminal where the caller
-// has a terminal, never the caller's own open file descriptions. What the program writes is counted
-// while it is relayed (splice(2): the bytes do not pass through the supervisor).
+// Standard input and output of the command: fresh pipes, or a fresh pseudo-terminal where the
+// caller has a terminal, never the caller's own open file descriptions. What the program writes is
+// counted while it is relayed (splice(2): the bytes do not pass through the supervisor).
 #pragma once
 
 #include <poll.h>

@@ -1,4 +1,5 @@
-// Tally: what the report counts. Bounded: a program that makes endless different calls fills no memory.
+// Tally: what the report counts. Bounded: a program that makes endless different calls fills no
+// memory.
 #pragma once
 
 #include <map>

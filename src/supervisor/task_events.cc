@@ -150,9 +150,9 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
   resume(tid);
 }
 
-// RLIMIT_FSIZE is how the kernel itself enforces the scratch quota while data is written natively. It
-// says so with EFBIG and a signal; what a full filesystem says is ENOSPC. The signal is sent from
-// within the write, so the task stops right behind it and its result can still be replaced.
+// RLIMIT_FSIZE is how the kernel itself enforces the scratch quota while data is written natively.
+// It says so with EFBIG and a signal; what a full filesystem says is ENOSPC. The signal is sent
+// from within the write, so the task stops right behind it and its result can still be replaced.
 bool EventLoop::turned_into_no_space(pid_t tid) {
   Result<tracee::Registers> registers = tracee::Registers::of(tid);
   if (!registers || registers->result() != -EFBIG) return false;
@@ -202,8 +202,7 @@ void EventLoop::on_first_process_end(const TaskEvent& event) {
   }
   if (!ending_) {
     ending_ = true;
-    ending_as_.verdict =
-        ending_as_.signal ? Verdict::kSignaled : Verdict::kExited;
+    ending_as_.verdict = ending_as_.signal ? Verdict::kSignaled : Verdict::kExited;
     if (!command_runs_) {
       ending_as_.verdict = Verdict::kSetupError;
       ending_as_.launch_failure = read_failure(launched_.failures.get());

@@ -94,8 +94,7 @@ Answer rename(Context& context, std::array<int, 2> dirfds, std::array<std::size_
 Answer link(Context& context, std::array<int, 2> dirfds, std::array<std::size_t, 2> paths,
             FinalLink final_link) {
   return on_two_names(context, dirfds, paths, [&](const Named& from, const Named& to) {
-    return context.files.link(context.caller(), from.base, from.path, to.base, to.path,
-                              final_link);
+    return context.files.link(context.caller(), from.base, from.path, to.base, to.path, final_link);
   });
 }
 
@@ -124,9 +123,9 @@ Answer change_mode(Context& context, int dirfd, std::size_t path, FinalLink fina
 Answer handle_fchmodat2(Context& context) {
   const int flags = context.call.int_argument(3);
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return serve_error(EINVAL);
-  return change_mode(context, 0, 1,
-                     (flags & AT_SYMLINK_NOFOLLOW) != 0 ? FinalLink::kNoFollow
-                                                        : FinalLink::kFollow);
+  return change_mode(
+      context, 0, 1,
+      (flags & AT_SYMLINK_NOFOLLOW) != 0 ? FinalLink::kNoFollow : FinalLink::kFollow);
 }
 
 Answer change_owner(Context& context, int dirfd, std::size_t path, FinalLink final_link) {
@@ -140,9 +139,9 @@ Answer change_owner(Context& context, int dirfd, std::size_t path, FinalLink fin
 Answer handle_fchownat(Context& context) {
   const int flags = context.call.int_argument(4);
   if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return serve_error(EINVAL);
-  return change_owner(context, 0, 1,
-                      (flags & AT_SYMLINK_NOFOLLOW) != 0 ? FinalLink::kNoFollow
-                                                         : FinalLink::kFollow);
+  return change_owner(
+      context, 0, 1,
+      (flags & AT_SYMLINK_NOFOLLOW) != 0 ? FinalLink::kNoFollow : FinalLink::kFollow);
 }
 
 Answer handle_truncate(Context& context) {
@@ -166,8 +165,7 @@ Result<Times> times_from_timespecs(Context& context, std::uint64_t address) {
 
 Result<Times> times_from_timevals(Context& context, std::uint64_t address) {
   if (address == 0) return kNow;
-  Result<std::array<timeval, 2>> read =
-      context.memory.read_value<std::array<timeval, 2>>(address);
+  Result<std::array<timeval, 2>> read = context.memory.read_value<std::array<timeval, 2>>(address);
   if (!read) return tl::make_unexpected(read.error());
   Times times{};
   for (std::size_t i = 0; i < times.size(); ++i) {
@@ -208,16 +206,15 @@ Answer handle_utimensat(Context& context) {
   const bool names_descriptor =
       context.call.event.arguments[1] == 0 && context.call.int_argument(0) != AT_FDCWD;
   if (!names_descriptor) {
-    return set_times(context, 0, 1, times,
-                     (flags & AT_SYMLINK_NOFOLLOW) != 0 ? FinalLink::kNoFollow
-                                                        : FinalLink::kFollow);
+    return set_times(
+        context, 0, 1, times,
+        (flags & AT_SYMLINK_NOFOLLOW) != 0 ? FinalLink::kNoFollow : FinalLink::kFollow);
   }
   if (!times) return serve_error(times.error().code);
   if (!valid(*times)) return serve_error(EINVAL);
   Result<vfs::FileSystem::GuestFd> fd = guest_fd(context, 0);
   if (!fd) return serve_error(fd.error().code);
-  return answer(context,
-                context.files.set_times_descriptor(context.caller(), *fd, times->data()));
+  return answer(context, context.files.set_times_descriptor(context.caller(), *fd, times->data()));
 }
 
 }  // namespace

@@ -18,8 +18,8 @@
 
 namespace vitrine::syscalls {
 
-// What the kernel keeps in fs_struct: shared by threads (CLONE_FS), copied by fork. The kernel's own
-// stays at the root of the host; this one is the guest's.
+// What the kernel keeps in fs_struct: shared by threads (CLONE_FS), copied by fork. The kernel's
+// own stays at the root of the host; this one is the guest's.
 struct FsContext {
   vfs::DirectoryRef working_directory;
   mode_t umask = 022;
@@ -39,13 +39,13 @@ class BudgetControl {
  public:
   virtual ~BudgetControl() = default;
   virtual const Limits& limits() const = 0;
-  virtual std::uint64_t memory_used() = 0;            // bytes, measured now
+  virtual std::uint64_t memory_used() = 0;  // bytes, measured now
   // Would `bytes` more keep within the budget? The kernel enforces the private part by itself
   // (RLIMIT_DATA); asking makes the refusal known.
   virtual bool private_memory_fits(pid_t tgid, std::uint64_t bytes) = 0;
   virtual bool shared_memory_fits(std::uint64_t bytes) = 0;
-  virtual void refused(std::string_view limit) = 0;   // "processes", "threads", "memory", "scratch"
-  virtual Nanoseconds elapsed() const = 0;            // since the command started
+  virtual void refused(std::string_view limit) = 0;  // "processes", "threads", "memory", "scratch"
+  virtual Nanoseconds elapsed() const = 0;           // since the command started
 };
 
 struct Context {
@@ -73,9 +73,9 @@ using Handler = Answer (*)(Context&);
 Handler find_handler(const arch::SyscallRow& row);
 
 // --- the usual answers
-Answer proceed();                       // decided on registers alone
+Answer proceed();  // decided on registers alone
 Answer serve(std::int64_t value = 0);
-Answer serve_error(int error);          // as the kernel would fail: nothing was forbidden
+Answer serve_error(int error);  // as the kernel would fail: nothing was forbidden
 Answer deny(int error, std::string rule = "default");
 
 }  // namespace vitrine::syscalls

@@ -1,7 +1,7 @@
 // Calls on an open descriptor that reach beyond it: locks, ownership, sizes, attributes.
 #include <fcntl.h>
-#include <sys/file.h>
 #include <linux/sockios.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 
 #include <cerrno>
@@ -129,10 +129,10 @@ Answer handle_fchown(Context& context) {
   if (!fd) return serve_error(fd.error().code);
   Result<std::string> path = context.files.path_of_descriptor(context.caller(), *fd);
   if (!path) return serve_error(path.error().code);
-  return answer(context, context.files.change_owner(
-                             context.caller(), context.files.root(), *path,
-                             context.call.unsigned_argument(1), context.call.unsigned_argument(2),
-                             vfs::FinalLink::kFollow));
+  return answer(context, context.files.change_owner(context.caller(), context.files.root(), *path,
+                                                    context.call.unsigned_argument(1),
+                                                    context.call.unsigned_argument(2),
+                                                    vfs::FinalLink::kFollow));
 }
 
 // No node has extended attributes: as on a filesystem that lacks them.

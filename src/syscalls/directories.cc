@@ -23,8 +23,8 @@ Answer change_to(Context& context, Result<vfs::DirectoryRef> folder) {
 Answer handle_chdir(Context& context) {
   Result<std::string_view> path = path_argument(context, 0);
   if (!path) return serve_error(path.error().code);
-  return change_to(context, context.files.open_directory(context.caller(),
-                                                         context.fs.working_directory, *path));
+  return change_to(
+      context, context.files.open_directory(context.caller(), context.fs.working_directory, *path));
 }
 
 Answer handle_fchdir(Context& context) {

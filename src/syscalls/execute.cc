@@ -14,8 +14,8 @@
 namespace vitrine::syscalls {
 namespace {
 
-constexpr int kDeepestScript = 5;             // BINPRM_MAX_RECURSION and one
-constexpr std::size_t kHeaderSize = 256;      // BINPRM_BUF_SIZE
+constexpr int kDeepestScript = 5;               // BINPRM_MAX_RECURSION and one
+constexpr std::size_t kHeaderSize = 256;        // BINPRM_BUF_SIZE
 constexpr std::size_t kMostArguments = 60'000;  // pointers of a script's argv that are copied
 
 struct Shebang {
@@ -64,7 +64,9 @@ Result<Program> find_program(Context& context, vfs::DirectoryRef base, std::stri
     if (!header) return tl::make_unexpected(header.error());
     std::optional<Shebang> script = shebang_in(*header);
     if (!script) {
-      if (!header->starts_with("\x7f" "ELF")) return fail(ENOEXEC, "execve");
+      if (!header->starts_with("\x7f"
+                               "ELF"))
+        return fail(ENOEXEC, "execve");
       Result<UniqueFd> file = context.files.open_program(context.caller(), base, path);
       if (!file) return tl::make_unexpected(file.error());
       program.file = std::move(*file);

@@ -43,8 +43,8 @@ Answer handle_openat(Context& context) {
                  context.call.unsigned_argument(3));
 }
 
-// The structure is read once. RESOLVE_* other than RESOLVE_CACHED narrow the lookup in ways that the
-// virtual tree does not offer: E2BIG and EINVAL as openat2(2) has them, then ENOSYS, on which
+// The structure is read once. RESOLVE_* other than RESOLVE_CACHED narrow the lookup in ways that
+// the virtual tree does not offer: E2BIG and EINVAL as openat2(2) has them, then ENOSYS, on which
 // callers fall back to openat.
 Answer handle_openat2(Context& context) {
   const std::uint64_t size = context.call.event.arguments[3];

@@ -18,8 +18,8 @@ constexpr std::uint64_t kThreadSet =
 constexpr std::uint64_t kThreadMay = kThreadSet | CLONE_SYSVSEM | CLONE_SETTLS |
                                      CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |
                                      CLONE_CHILD_SETTID | CLONE_DETACHED;
-constexpr std::uint64_t kProcessMay = CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |
-                                      CLONE_CHILD_SETTID | CSIGNAL;
+constexpr std::uint64_t kProcessMay =
+    CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | CSIGNAL;
 constexpr std::uint64_t kVfork = CLONE_VM | CLONE_VFORK;
 
 enum class Kind { kThread, kProcess, kForbidden };
@@ -55,9 +55,12 @@ Answer admit(Context& context, bool thread) {
 
 Answer handle_clone(Context& context) {
   switch (kind_of(context.call.event.arguments[0])) {
-    case Kind::kThread: return admit(context, true);
-    case Kind::kProcess: return admit(context, false);
-    case Kind::kForbidden: break;
+    case Kind::kThread:
+      return admit(context, true);
+    case Kind::kProcess:
+      return admit(context, false);
+    case Kind::kForbidden:
+      break;
   }
   return deny(EPERM, "clone-flags");
 }

@@ -117,10 +117,10 @@ Answer handle_sysinfo(Context& context) {
   shown.uptime = std::chrono::duration_cast<std::chrono::seconds>(context.budget.elapsed()).count();
   shown.mem_unit = 1;
   shown.totalram = limits.memory_bytes.value_or(host.totalram * host.mem_unit);
-  shown.freeram = shown.totalram - std::min<std::uint64_t>(shown.totalram,
-                                                           context.budget.memory_used());
-  shown.procs = static_cast<unsigned short>(
-      std::min<std::size_t>(context.tasks.thread_count(), 65535));
+  shown.freeram =
+      shown.totalram - std::min<std::uint64_t>(shown.totalram, context.budget.memory_used());
+  shown.procs =
+      static_cast<unsigned short>(std::min<std::size_t>(context.tasks.thread_count(), 65535));
   return answer_with(context, context.call.event.arguments[0], shown);
 }
 

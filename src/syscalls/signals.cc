@@ -58,8 +58,7 @@ Answer handle_process_clock(Context& context) {
   constexpr int kClockFd = 3;
   if ((clock & 7) == kClockFd) return deny(EINVAL, "clock");
   const pid_t pid = ~(clock >> 3);
-  const bool own =
-      pid == 0 || context.tasks.find(pid) != nullptr || context.tasks.is_process(pid);
+  const bool own = pid == 0 || context.tasks.find(pid) != nullptr || context.tasks.is_process(pid);
   return own ? proceed() : deny(EINVAL, "clock");
 }
 

@@ -15,8 +15,8 @@ Answer handle_setsockopt(Context&) { return deny(EPERM, "socket-option"); }
 }  // namespace
 
 void add_socket_handlers(HandlerTable& table) {
-  for (const char* name : {"socket", "connect", "accept", "accept4", "bind", "listen", "sendto",
-                           "socketpair"}) {
+  for (const char* name :
+       {"socket", "connect", "accept", "accept4", "bind", "listen", "sendto", "socketpair"}) {
     table.add(name, no_network);
   }
   table.add("setsockopt", handle_setsockopt);

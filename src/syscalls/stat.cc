@@ -34,8 +34,8 @@ struct stat to_stat(const struct statx& from) {
   return to;
 }
 
-// `path` with AT_EMPTY_PATH names the descriptor (or the working directory) itself. Linux 6.11 takes
-// a null pointer for it as well; a register, so it can be believed.
+// `path` with AT_EMPTY_PATH names the descriptor (or the working directory) itself. Linux 6.11
+// takes a null pointer for it as well; a register, so it can be believed.
 bool names_descriptor(const Context& context, std::size_t path_index, int flags) {
   if ((flags & AT_EMPTY_PATH) == 0) return false;
   if (context.call.event.arguments[path_index] == 0) return true;
@@ -107,8 +107,7 @@ Answer handle_newfstatat(Context& context) {
 }
 
 Answer handle_statx(Context& context) {
-  constexpr int kKnown =
-      AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
+  constexpr int kKnown = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
   const int flags = context.call.int_argument(2);
   if ((flags & ~kKnown) != 0) return serve_error(EINVAL);
   struct statx found {};
@@ -189,8 +188,8 @@ Answer handle_statfs(Context& context) {
   Result<std::string_view> path = path_argument(context, 0);
   if (!path) return serve_error(path.error().code);
   struct statfs found {};
-  const Status status = context.files.stat_filesystem(
-      context.caller(), context.fs.working_directory, *path, found);
+  const Status status =
+      context.files.stat_filesystem(context.caller(), context.fs.working_directory, *path, found);
   if (!status) return answer_error(context, status.error());
   return answer_with(context, context.call.event.arguments[1], found);
 }

@@ -23,21 +23,34 @@ std::uint64_t number_in(std::string_view text, int base = 10) {
 
 void take_field(std::string_view name, std::string_view text, ProcStatus& status) {
   const std::uint64_t value = number_in(text);
-  if (name == "Tgid") status.tgid = static_cast<pid_t>(value);
-  else if (name == "PPid") status.ppid = static_cast<pid_t>(value);
-  else if (name == "Uid") status.uid = static_cast<uid_t>(value);
-  else if (name == "Gid") status.gid = static_cast<gid_t>(value);
-  else if (name == "NoNewPrivs") status.no_new_privs = static_cast<int>(value);
-  else if (name == "Seccomp") status.seccomp_mode = static_cast<int>(value);
-  else if (name == "Seccomp_filters") status.seccomp_filters = static_cast<int>(value);
-  else if (name == "RssAnon") status.rss_anonymous = value * 1024;
-  else if (name == "RssShmem") status.rss_shared = value * 1024;
-  else if (name == "VmSwap") status.swap = value * 1024;
-  else if (name == "VmPTE") status.page_tables = value * 1024;
+  if (name == "Tgid")
+    status.tgid = static_cast<pid_t>(value);
+  else if (name == "PPid")
+    status.ppid = static_cast<pid_t>(value);
+  else if (name == "Uid")
+    status.uid = static_cast<uid_t>(value);
+  else if (name == "Gid")
+    status.gid = static_cast<gid_t>(value);
+  else if (name == "NoNewPrivs")
+    status.no_new_privs = static_cast<int>(value);
+  else if (name == "Seccomp")
+    status.seccomp_mode = static_cast<int>(value);
+  else if (name == "Seccomp_filters")
+    status.seccomp_filters = static_cast<int>(value);
+  else if (name == "RssAnon")
+    status.rss_anonymous = value * 1024;
+  else if (name == "RssShmem")
+    status.rss_shared = value * 1024;
+  else if (name == "VmSwap")
+    status.swap = value * 1024;
+  else if (name == "VmPTE")
+    status.page_tables = value * 1024;
   else if (name == "CapInh" || name == "CapPrm" || name == "CapEff" || name == "CapAmb")
     status.capabilities |= number_in(text, 16);
-  else if (name == "SigCgt") status.caught_signals = number_in(text, 16);
-  else if (name == "SigIgn") status.ignored_signals = number_in(text, 16);
+  else if (name == "SigCgt")
+    status.caught_signals = number_in(text, 16);
+  else if (name == "SigIgn")
+    status.ignored_signals = number_in(text, 16);
 }
 
 }  // namespace

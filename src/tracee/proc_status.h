@@ -14,21 +14,22 @@ namespace vitrine::tracee {
 struct ProcStatus {
   pid_t tgid = 0;
   pid_t ppid = 0;
-  uid_t uid = 0;               // real
+  uid_t uid = 0;  // real
   gid_t gid = 0;
-  int no_new_privs = -1;       // -1: the kernel does not say
-  int seccomp_mode = -1;       // 2: filter
-  int seccomp_filters = -1;    // Linux 5.9
-  std::uint64_t rss_anonymous = 0;  // bytes
-  std::uint64_t rss_shared = 0;     // bytes; shared memory that this task has touched
-  std::uint64_t swap = 0;           // bytes
-  std::uint64_t page_tables = 0;    // bytes
-  std::uint64_t capabilities = 0;   // CapPrm | CapEff | CapInh | CapAmb
-  std::uint64_t caught_signals = 0; // SigCgt: bit N-1 is signal N
+  int no_new_privs = -1;             // -1: the kernel does not say
+  int seccomp_mode = -1;             // 2: filter
+  int seccomp_filters = -1;          // Linux 5.9
+  std::uint64_t rss_anonymous = 0;   // bytes
+  std::uint64_t rss_shared = 0;      // bytes; shared memory that this task has touched
+  std::uint64_t swap = 0;            // bytes
+  std::uint64_t page_tables = 0;     // bytes
+  std::uint64_t capabilities = 0;    // CapPrm | CapEff | CapInh | CapAmb
+  std::uint64_t caught_signals = 0;  // SigCgt: bit N-1 is signal N
   std::uint64_t ignored_signals = 0;
 };
 
-// The arguments a process was executed with, as the kernel copied them (/proc/PID/cmdline); bounded.
+// The arguments a process was executed with, as the kernel copied them (/proc/PID/cmdline);
+// bounded.
 std::vector<std::string> command_line(pid_t tgid);
 
 // kTaskGone when there is no such task.

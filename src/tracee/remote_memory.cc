@@ -41,7 +41,8 @@ Status RemoteMemory::write(RemoteAddress to, std::span<const std::byte> bytes) c
 }
 
 StringArgument RemoteMemory::read_path(RemoteAddress from) const {
-  // One read to the page's end finds nearly every path; the next page is read only when it is needed.
+  // One read to the page's end finds nearly every path; the next page is read only when it is
+  // needed.
   char buffer[PATH_MAX];
   std::size_t filled = 0;
   while (filled < sizeof buffer) {

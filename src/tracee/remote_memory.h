@@ -27,7 +27,8 @@ class RemoteMemory {
   // All of `bytes`. On EFAULT some leading bytes may have been written, none outside the range.
   Status write(RemoteAddress to, std::span<const std::byte> bytes) const;
   // A NUL-terminated string of at most PATH_MAX bytes (the NUL included), read page by page so that
-  // an unmapped page behind the NUL does no harm. ENAMETOOLONG, EFAULT as getname_flags (fs/namei.c).
+  // an unmapped page behind the NUL does no harm. ENAMETOOLONG, EFAULT as getname_flags
+  // (fs/namei.c).
   StringArgument read_path(RemoteAddress from) const;
 
   template <typename T>

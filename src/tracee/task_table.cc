@@ -72,8 +72,8 @@ void TaskTable::collapse_to_leader(pid_t tgid, pid_t former) {
 }
 
 std::size_t TaskTable::pending_threads() const {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      tasks_, [](const auto& entry) { return entry.second.clone_pending; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(tasks_, [](const auto& entry) { return entry.second.clone_pending; }));
 }
 
 std::size_t TaskTable::pending_processes() const {

@@ -3,8 +3,8 @@
 
 #include <sys/types.h>
 
-#include <cstdint>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -19,13 +19,13 @@ namespace vitrine::tracee {
 struct Task {
   pid_t tid = 0;
   pid_t tgid = 0;
-  pid_t parent = 0;              // tgid of the process that created this one; 0: the supervisor
-  std::int64_t number = 0;       // in records: by appearance, 1 is the first task
+  pid_t parent = 0;         // tgid of the process that created this one; 0: the supervisor
+  std::int64_t number = 0;  // in records: by appearance, 1 is the first task
   std::int64_t process_number = 0;
   // A clone that was let through and whose child has not been seen: it counts against the limits.
   bool clone_pending = false;
   bool clone_is_thread = false;
-  UniqueFd descriptors;          // "/proc/TID/fd", opened when first needed
+  UniqueFd descriptors;  // "/proc/TID/fd", opened when first needed
 };
 
 class TaskTable {
@@ -44,7 +44,7 @@ class TaskTable {
   bool empty() const { return tasks_.empty(); }
   std::size_t thread_count() const { return tasks_.size(); }
   std::size_t process_count() const { return process_sizes_.size(); }
-  std::size_t pending_threads() const;    // clones let through, not yet seen
+  std::size_t pending_threads() const;  // clones let through, not yet seen
   std::size_t pending_processes() const;
   std::size_t peak_threads() const { return peak_threads_; }
   std::size_t peak_processes() const { return peak_processes_; }

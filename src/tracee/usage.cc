@@ -23,8 +23,7 @@ Result<Nanoseconds> cpu_time(pid_t tgid) {
 Result<MemoryUse> memory_use(pid_t tgid) {
   Result<ProcStatus> status = read_proc_status(tgid);
   if (!status) return tl::make_unexpected(status.error());
-  return MemoryUse{status->rss_anonymous + status->swap + status->page_tables,
-                   status->rss_shared};
+  return MemoryUse{status->rss_anonymous + status->swap + status->page_tables, status->rss_shared};
 }
 
 Result<std::uint64_t> data_size(pid_t tgid) {

@@ -208,6 +208,7 @@ void Dispatcher::enforce_on_deny(const DecodedCall& call, Answer& answer) {
   if (const std::string target = target_of(call); !target.empty()) violation_ += " " + target;
   violation_ += " was denied (" + answer.decision.rule + ")";
   answer.decision.action = Action::kKill;
+  answer.decision.error = 0;  // the program is told nothing
   answer.effect = Kill{violation_};
 }
 

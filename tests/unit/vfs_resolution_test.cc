@@ -240,7 +240,7 @@ TEST_P(Resolution, StarShowsWhatMatches) {
   put("p/b.py", "b");
   put("p/c.txt", "c");
   put("p/.hidden.py", "h");
-  build(ShowRule{host("p/*.py"), ""}, ShowRule{host("none/*"), "", true});
+  build(ShowRule{host("p/*.py"), "", false, true}, ShowRule{host("none/*"), "", true, true});
   EXPECT_EQ(names(host("p")), "a.py b.py");
 }
 

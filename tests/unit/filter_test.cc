@@ -1,0 +1,197 @@
+// The compiled filter against the table it was compiled from: what it allows, and nothing else.
+#include "intercept/filter.h"
+
+#include <gtest/gtest.h>
+#include <linux/audit.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "bpf_machine.h"
+#include "intercept/builtin_filters.h"
+#include "intercept/native_rules.h"
+
+namespace vitrine::intercept {
+namespace {
+
+using test::BpfMachine;
+
+constexpr std::uint32_t kAskedByNotify = SECCOMP_RET_USER_NOTIF;
+constexpr int kChannel = kBuiltinChannel;
+
+std::vector<sock_filter> compiled(FilterAction action, std::string_view restricted = {}) {
+  auto filter = compile_filter(
+      {action, [restricted](const arch::SyscallRow& row) { return row.name == restricted; },
+       kChannel});
+  EXPECT_TRUE(filter.has_value());
+  return filter ? *filter : std::vector<sock_filter>{};
+}
+
+seccomp_data call(std::uint32_t audit_arch, int number,
+                  std::array<std::uint64_t, 6> arguments = {}) {
+  seccomp_data data{};
+  data.nr = number;
+  data.arch = audit_arch;
+  std::ranges::copy(arguments, std::begin(data.args));
+  return data;
+}
+
+std::uint32_t expected(int number, const std::array<std::uint64_t, 6>& arguments) {
+  const arch::SyscallRow* row = arch::find_syscall(static_cast<std::uint64_t>(number));
+  if (row == nullptr) return kAskedByNotify;
+  if (row->name == "execve" || row->name == "execveat") return SECCOMP_RET_TRACE;
+  if (row->name == "close") {
+    return arguments[0] < kChannel ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRACE;
+  }
+  if (row->name == "close_range") {
+    return arguments[1] < kChannel ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRACE;
+  }
+  if (row->disposition == arch::kNative) return SECCOMP_RET_ALLOW;
+  if (row->disposition == arch::kAbsentInKernel) return SECCOMP_RET_ERRNO | ENOSYS;
+  if (row->disposition == arch::kConditional && allowed_natively(row->name, arguments)) {
+    return SECCOMP_RET_ALLOW;
+  }
+  return kAskedByNotify;
+}
+
+TEST(Filter, EveryNativeNumberGivesWhatItsRowSays) {
+  const auto filter = compiled(FilterAction::kNotify);
+  BpfMachine machine(filter);
+  for (int number = -2; number < 1024; ++number) {
+    EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, number)), expected(number, {})) << number;
+  }
+}
+
+TEST(Filter, ForeignAbisAlwaysReachTheSupervisor) {
+  const auto filter = compiled(FilterAction::kNotify);
+  BpfMachine machine(filter);
+  for (int number = 0; number < 1024; ++number) {
+    EXPECT_EQ(machine.run(call(AUDIT_ARCH_I386, number)), kAskedByNotify) << number;
+    EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, number | 0x40000000)), kAskedByNotify)
+        << number;
+  }
+}
+
+TEST(Filter, TraceTellsForeignAbisApart) {
+  const auto filter = compiled(FilterAction::kTrace);
+  BpfMachine machine(filter);
+  EXPECT_EQ(machine.run(call(AUDIT_ARCH_I386, 11)), SECCOMP_RET_TRACE | kForeignAbiData);
+  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, 11 | 0x40000000)),
+            SECCOMP_RET_TRACE | kForeignAbiData);
+  const int openat = arch::find_syscall("openat")->x86_64;
+  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, openat)),
+            static_cast<std::uint32_t>(SECCOMP_RET_TRACE));
+}
+
+TEST(Filter, RegisterRulesAllowTheirValuesAndNoOther) {
+  const auto filter = compiled(FilterAction::kNotify);
+  BpfMachine machine(filter);
+  for (const NativeRule& rule : native_rules()) {
+    const int number = arch::native_number(*arch::find_syscall(rule.syscall));
+    for (int bit = -1; bit < 64; ++bit) {
+      std::array<std::uint64_t, 6> arguments{};
+      arguments[rule.argument] = rule.value;
+      arguments[rule.argument2] |= rule.value2;
+      if (bit >= 0) arguments[rule.argument] ^= std::uint64_t{1} << bit;
+      EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, number, arguments)),
+                expected(number, arguments))
+          << rule.syscall << " argument " << rule.argument << " bit " << bit;
+    }
+  }
+}
+
+TEST(Filter, UpperHalvesOfIntArgumentsDoNotHideAForbiddenRequest) {
+  const auto filter = compiled(FilterAction::kNotify);
+  BpfMachine machine(filter);
+  const int ioctl = arch::find_syscall("ioctl")->x86_64;
+  constexpr std::uint64_t kTiocsti = 0x5412;
+  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, ioctl, {0, 0xdead00000000 | kTiocsti})),
+            kAskedByNotify);
+  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, ioctl, {0, kTiocsti})), kAskedByNotify);
+}
+
+TEST(Filter, ARestrictedCallReachesTheSupervisor) {
+  const auto filter = compiled(FilterAction::kNotify, "getpid");
+  BpfMachine machine(filter);
+  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, arch::find_syscall("getpid")->x86_64)),
+            kAskedByNotify);
+  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, arch::find_syscall("getppid")->x86_64)),
+            static_cast<std::uint32_t>(SECCOMP_RET_ALLOW));
+}
+
+TEST(Filter, TheChannelsNumberIsGuarded) {
+  const auto filter = compiled(FilterAction::kNotify);
+  BpfMachine machine(filter);
+  const int close = arch::find_syscall("close")->x86_64;
+  const int range = arch::find_syscall("close_range")->x86_64;
+  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, close, {kChannel})),
+            static_cast<std::uint32_t>(SECCOMP_RET_TRACE));
+  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, close, {(1ULL << 32) | kChannel})),
+            static_cast<std::uint32_t>(SECCOMP_RET_TRACE));
+  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, range, {3, ~0U})),
+            static_cast<std::uint32_t>(SECCOMP_RET_TRACE));
+}
+
+// Runs every instruction of the filter, each jump both ways.
+TEST(Filter, EveryInstructionIsReached) {
+  const auto filter = compiled(FilterAction::kNotify);
+  BpfMachine machine(filter);
+  for (int number = 0; number < 1024; ++number) {
+    machine.run(call(AUDIT_ARCH_I386, number));
+    machine.run(call(arch::kNativeAuditArch, number | 0x40000000));
+    machine.run(call(arch::kNativeAuditArch, number));
+  }
+  machine.run(call(arch::kNativeAuditArch, -1));
+  std::vector<std::array<std::uint64_t, 6>> registers{{},
+                                                      {~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL}};
+  for (const NativeRule& rule : native_rules()) {
+    for (const std::uint64_t high : {0ULL, 1ULL << 32}) {
+      for (int bit = -1; bit < 64; ++bit) {
+        std::array<std::uint64_t, 6> arguments{};
+        arguments[rule.argument] = rule.value;
+        arguments[rule.argument2] |= rule.value2 | high;
+        if (bit >= 0) arguments[rule.argument2] ^= std::uint64_t{1} << bit;
+        registers.push_back(arguments);
+      }
+    }
+  }
+  for (const arch::SyscallRow& row : arch::all_syscalls()) {
+    const bool compares = row.disposition == arch::kConditional || row.name.starts_with("close");
+    for (const auto& arguments : registers) {
+      if (compares) machine.run(call(arch::kNativeAuditArch, row.x86_64, arguments));
+    }
+  }
+  for (const std::uint64_t number : {1023ULL, 1024ULL, 1ULL << 32, (1ULL << 32) | 1023}) {
+    machine.run(
+        call(arch::kNativeAuditArch, arch::find_syscall("close")->x86_64, {number, number}));
+    machine.run(
+        call(arch::kNativeAuditArch, arch::find_syscall("close_range")->x86_64, {number, number}));
+  }
+  std::string unreached;
+  for (std::size_t at = 0; at < filter.size(); ++at) {
+    if (!machine.visited().contains(at)) unreached += std::to_string(at) + " ";
+  }
+  EXPECT_EQ(unreached, "");
+}
+
+TEST(Filter, TheBuiltInOnesAreWhatWouldBeCompiled) {
+  for (const FilterAction action : {FilterAction::kNotify, FilterAction::kTrace}) {
+    const auto filter = compiled(action);
+    const auto builtin = builtin_filter(action);
+    ASSERT_EQ(builtin.size(), filter.size());
+    EXPECT_EQ(std::memcmp(builtin.data(), filter.data(), filter.size() * sizeof filter[0]), 0);
+  }
+}
+
+TEST(NativeRules, NameOnlyConditionalCalls) {
+  for (const NativeRule& rule : native_rules()) {
+    const arch::SyscallRow* row = arch::find_syscall(rule.syscall);
+    ASSERT_NE(row, nullptr) << rule.syscall;
+    EXPECT_EQ(row->disposition, arch::kConditional) << rule.syscall;
+    EXPECT_EQ(rule.value & ~rule.mask, 0U) << rule.syscall;
+  }
+}
+
+}  // namespace
+}  // namespace vitrine::intercept

@@ -1,0 +1,116 @@
+// Reading of a task's memory, over the memory of this process itself.
+#include <gtest/gtest.h>
+#include <linux/audit.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tracee/proc_status.h"
+#include "tracee/remote_memory.h"
+
+namespace vitrine::tracee {
+namespace {
+
+constexpr std::size_t kPage = 4096;
+
+// Two pages of which the second cannot be read.
+class Pages {
+ public:
+  Pages() {
+    base_ = static_cast<char*>(
+        mmap(nullptr, 3 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    mprotect(base_ + 2 * kPage, kPage, PROT_NONE);
+  }
+  ~Pages() { munmap(base_, 3 * kPage); }
+  // The last `size` bytes before the unreadable page.
+  char* before_the_end(std::size_t size) { return base_ + 2 * kPage - size; }
+
+ private:
+  char* base_;
+};
+
+RemoteAddress address(const void* pointer) { return reinterpret_cast<RemoteAddress>(pointer); }
+
+TEST(RemoteMemory, PathOfEveryLengthIsReadWhole) {
+  const RemoteMemory memory(getpid());
+  Pages pages;
+  for (const std::size_t length : {0, 1, 255, 256, 257, 1000, 4094, 4095}) {
+    char* text = pages.before_the_end(length + 1);
+    std::memset(text, 'a', length);
+    text[length] = 0;
+    const StringArgument read = memory.read_path(address(text));
+    EXPECT_EQ(read.error, 0) << length;
+    EXPECT_EQ(read.bytes.size(), length);
+  }
+}
+
+TEST(RemoteMemory, TooLongAPathGivesENAMETOOLONG) {
+  const std::string text(5000, 'a');
+  EXPECT_EQ(RemoteMemory(getpid()).read_path(address(text.data())).error, ENAMETOOLONG);
+  const std::string longest(4096, 'a');  // no NUL within PATH_MAX
+  EXPECT_EQ(RemoteMemory(getpid()).read_path(address(longest.data())).error, ENAMETOOLONG);
+}
+
+TEST(RemoteMemory, UnterminatedBeforeAnUnreadablePageGivesEFAULT) {
+  Pages pages;
+  char* text = pages.before_the_end(10);
+  std::memset(text, 'a', 10);
+  EXPECT_EQ(RemoteMemory(getpid()).read_path(address(text)).error, EFAULT);
+}
+
+TEST(RemoteMemory, WildAddressesGiveEFAULT) {
+  const RemoteMemory memory(getpid());
+  for (const RemoteAddress wild :
+       {RemoteAddress{0}, RemoteAddress{1}, RemoteAddress{0x8000000000000000},
+        RemoteAddress{0xffffffff80000000}, RemoteAddress{0xffffffffff600000},
+        RemoteAddress{0x0000800000000000}, ~RemoteAddress{0}}) {
+    EXPECT_EQ(memory.read_path(wild).error, EFAULT) << wild;
+  }
+}
+
+TEST(RemoteMemory, WriteToReadOnlyMemoryGivesEFAULT) {
+  void* page = mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const auto written = RemoteMemory(getpid()).write_value(address(page), 1);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, EFAULT);
+  munmap(page, kPage);
+}
+
+TEST(RemoteMemory, ADeadTaskIsAnErrorOfItsOwn) {
+  const auto read = RemoteMemory(0x3ffffff).read_value<int>(4096);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind, Error::Kind::kTaskGone);
+}
+
+TEST(Decode, PathsAreReadAndForeignAbisAreNot) {
+  const char* path = "/etc/shadow";
+  SyscallEvent event{getpid(), arch::kNativeAuditArch, SYS_openat, {0, address(path)}, 0};
+  DecodedCall call = decode(event);
+  ASSERT_NE(call.row, nullptr);
+  EXPECT_EQ(call.strings[1]->bytes, path);
+  EXPECT_FALSE(call.foreign_abi);
+
+  event.audit_arch = AUDIT_ARCH_I386;
+  call = decode(event);
+  EXPECT_TRUE(call.foreign_abi);
+  EXPECT_FALSE(call.strings[1].has_value());
+
+  event.audit_arch = arch::kNativeAuditArch;
+  event.number = SYS_openat | arch::kX32Bit;
+  EXPECT_TRUE(decode(event).foreign_abi);
+}
+
+TEST(ProcStatus, ReadsItself) {
+  const auto status = read_proc_status(getpid());
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->tgid, getpid());
+  EXPECT_EQ(status->ppid, getppid());
+  EXPECT_EQ(status->uid, getuid());
+  EXPECT_GT(status->rss_anonymous, 0U);
+}
+
+}  // namespace
+}  // namespace vitrine::tracee

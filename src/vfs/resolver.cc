@@ -68,9 +68,7 @@ Place Resolver::root() const {
   return place;
 }
 
-std::string Resolver::path_of(const Place& place) {
-  if (!place.scratch()) return place.path;
-  const ScratchNode& node = *place.scratch();
+std::string Resolver::path_of(const ScratchNode& node) {
   const auto below = Scratch::path_of(node);
   if (!below) return "";
   const std::string& mount = node.volume->root->mount->path;
@@ -78,14 +76,26 @@ std::string Resolver::path_of(const Place& place) {
   return (mount == "/" ? "" : mount) + *below;
 }
 
+std::string Resolver::path_of(const Place& place) {
+  return place.scratch() ? path_of(*place.scratch()) : place.path;
+}
+
+const std::string& Resolver::last_path() const {
+  last_path_ = last_node_ ? path_of(*last_node_) : last_folder_;
+  if (!last_name_.empty()) last_path_ = join(last_path_, last_name_);
+  return last_path_;
+}
+
 void Resolver::note(const Place& place) {
   last_rule_ = place.rule;
-  last_path_ = path_of(place);
+  last_node_ = place.scratch();
+  last_folder_ = place.path;
+  last_name_.clear();
 }
 
 void Resolver::note_missing(const Place& folder, std::string_view name) {
   note(folder);
-  last_path_ = join(last_path_, name);
+  last_name_ = name;
   const MountNode* mount = folder.mount != nullptr ? folder.mount->find(name) : nullptr;
   if (mount != nullptr && mount->kind != MountNode::Kind::kPassage) last_rule_ = &mount->rule;
 }
@@ -462,7 +472,7 @@ Result<ParentAndName> Resolver::resolve_parent(const Caller& caller, const Place
   if (place->scratch() && !place->scratch()->permits(X_OK)) return fail(EACCES, "lookup");
   if (result.name.size() > kMaxName) return fail(ENAMETOOLONG, "lookup");
   result.folder = std::move(*place);
-  last_path_ = join(last_path_, result.name);
+  last_name_ = result.name;
   return result;
 }
 

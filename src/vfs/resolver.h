@@ -56,6 +56,7 @@ class Resolver {
   Status verify(Place& place);
   // Canonical guest path; for scratch nodes as it is now. "" once it has none.
   static std::string path_of(const Place& place);
+  static std::string path_of(const ScratchNode& node);
 
   // The host's /proc is never shown, not even by a mount that contains it: its links and processes
   // are the supervisor's world.
@@ -63,7 +64,7 @@ class Resolver {
 
   // Of the last lookup.
   const std::string& last_rule() const { return *last_rule_; }
-  const std::string& last_path() const { return last_path_; }
+  const std::string& last_path() const;
   void note(const Place& place);
   void note_missing(const Place& folder, std::string_view name);
 
@@ -83,7 +84,11 @@ class Resolver {
   TypeOfDescriptor type_of_descriptor_;
   std::optional<DeviceNumber> host_proc_;
   const std::string* last_rule_;
-  std::string last_path_ = "/";
+  // The path is put together only when somebody asks for it.
+  std::string last_folder_ = "/";
+  ScratchNodePtr last_node_;  // instead of `last_folder_`
+  std::string last_name_;     // below it, where the lookup ended without a place
+  mutable std::string last_path_;
 };
 
 }  // namespace vitrine::vfs

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <utility>
 
 namespace vitrine::vfs {
@@ -247,14 +248,18 @@ Status Scratch::rename(const ScratchNodePtr& from_folder, std::string_view from,
 }
 
 std::optional<std::string> Scratch::path_of(const ScratchNode& node) {
+  // The guest decides how deep a tree is: what is longer than any path can be is cut short.
+  constexpr std::size_t kLongest = 2 * PATH_MAX;
   std::vector<const std::string*> names;
+  std::size_t length = 0;
   const ScratchNode* at = &node;
-  while (at != at->volume->root.get()) {
+  for (; at != at->volume->root.get() && length < kLongest; at = at->names.back().folder) {
     if (at->names.empty()) return std::nullopt;
     names.push_back(&at->names.back().name);
-    at = at->names.back().folder;
+    length += names.back()->size() + 1;
   }
-  std::string path;
+  std::string path = at == at->volume->root.get() ? "" : "/...";
+  path.reserve(length);
   for (auto name = names.rbegin(); name != names.rend(); ++name) path.append("/").append(**name);
   return path;
 }

@@ -46,7 +46,8 @@ class Scratch {
   // Both names are normal ones (not "." or ".."). flags as renameat2(2).
   Status rename(const ScratchNodePtr& from_folder, std::string_view from,
                 const ScratchNodePtr& to_folder, std::string_view to, unsigned flags);
-  // Path below the volume's root: "" for the root, "/a/b" else; nullopt once it has no name.
+  // Path below the volume's root: "" for the root, "/a/b" else; nullopt once it has no name. Of a
+  // path beyond 2 * PATH_MAX the end, after "/...".
   static std::optional<std::string> path_of(const ScratchNode& node);
 
   // --- nodes

@@ -244,10 +244,10 @@ Result<std::string> TreeFileSystem::name_of_descriptor(GuestFd fd) {
 }
 
 std::string TreeFileSystem::path_of_node(const ScratchNode& node) {
-  const std::string& mount = node.volume->root->mount->path;
-  const auto below = Scratch::path_of(node);
-  if (below) return below->empty() ? mount : (mount == "/" ? "" : mount) + *below;
+  std::string path = Resolver::path_of(node);
+  if (!path.empty()) return path;
   // A file without a name (O_TMPFILE) is shown as tmpfs shows it.
+  const std::string& mount = node.volume->root->mount->path;
   const std::string former =
       node.former_path.empty() ? "/#" + std::to_string(node.inode) : node.former_path;
   return (mount == "/" ? "" : mount) + former + " (deleted)";

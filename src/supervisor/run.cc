@@ -29,6 +29,7 @@ struct Setup {
   std::unique_ptr<vfs::FileSystem> files;
   vfs::DirectoryRef working_directory;
   UniqueFd program;
+  std::string program_path;  // guest path, without links: what /proc/self/exe says
   LandlockRuleset landlock;
   std::unique_ptr<Stdio> stdio;
   std::unique_ptr<intercept::Interceptor> interceptor;
@@ -126,6 +127,7 @@ Status open_program(const RunRequest& request, Setup& setup) {
       setup.files->open_program(nobody, setup.files->root(), request.program);
   if (!program) return because(request.program, program.error());
   setup.program = std::move(*program);
+  setup.program_path = setup.files->resolved_path();
   const std::string path = "/proc/self/fd/" + std::to_string(setup.program.get());
   std::vector<int> executables = setup.files->executable_mounts();
   UniqueFd loader;
@@ -444,7 +446,7 @@ Report run(RunRequest request) {
   placement.begin(launched->pid);
   EventLoop loop({request.policy, *setup.interceptor, *setup.files, *request.audit, tally,
                   placement, *setup.stdio, setup.signals.get(), setup.program.get(),
-                  request.program, static_cast<int>(descriptor_limit())},
+                  setup.program_path, static_cast<int>(descriptor_limit())},
                  std::move(*launched), setup.working_directory);
   const Ending ending = loop.run();
   fill(report, ending, setup, tally);

@@ -31,6 +31,13 @@ bool has_ended(int fd) {
   return (state & POLLIN) == 0 && (state & (POLLHUP | POLLERR)) != 0;
 }
 
+// A new open file description of what `fd` is.
+UniqueFd reopened(int fd, int access) {
+  char path[48];
+  std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return UniqueFd(::open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
 // A pipe or terminal of the caller, re-opened so that O_NONBLOCK is ours alone. Regular files never
 // block and share their offset with the caller: used as they are. Where re-opening is refused (a
 // terminal of another user) the caller's own description is used.
@@ -38,9 +45,13 @@ UniqueFd reopened_sink(int fd) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return UniqueFd();
   if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode)) return UniqueFd();
-  char path[48];
-  std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-  return UniqueFd(::open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  return reopened(fd, O_WRONLY);
+}
+
+// The caller's descriptor is closed, as far as anyone outside can tell.
+void release(int number) {
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (null) (void)::dup2(null.get(), number);
 }
 
 // write(2) that does not wait, for every kind of sink.
@@ -286,23 +297,40 @@ void Stdio::add_to(std::vector<pollfd>& waiting) const {
 std::uint64_t Stdio::pump(std::uint64_t output_left) {
   if (input_) {
     (void)input_->pump(kMostAtOnce);
-    if (input_->done()) {
-      input_.reset();
-      own_[0].reset();  // end of file for the program
-    }
+    if (input_->done()) end_input();
   }
   std::uint64_t moved = 0;
   for (Relay& output : outputs_) {
     if (output.done()) continue;
     moved += output.pump(output_left - moved);
     // The reader is gone: close our end, so that the program gets SIGPIPE as it would natively.
-    if (output.done()) {
-      for (UniqueFd& end : own_) {
-        if (end.get() == output.source()) end.reset();
-      }
-    }
+    if (output.done()) end_output(output);
   }
   return moved;
+}
+
+// End of file for the program, or nobody is left to read. What a file still holds for the next
+// reader must be known at the end of the run: a reading end of ours keeps the pipe's content. A
+// writer at the other side of a pipe is told at once, as it would be natively.
+void Stdio::end_input() {
+  input_.reset();
+  if (own_[0] && ::lseek(0, 0, SEEK_CUR) >= 0) {
+    unread_ = reopened(own_[0].get(), O_RDONLY);
+  } else if (own_[0]) {
+    release(0);
+  }
+  own_[0].reset();
+}
+
+// Standard error stays: messages go there.
+void Stdio::end_output(const Relay& output) {
+  for (std::size_t number = 1; number < own_.size(); ++number) {
+    if (own_[number].get() != output.source()) continue;
+    own_[number].reset();
+    if (number != 1) continue;
+    sinks_[number].reset();
+    release(1);
+  }
 }
 
 bool Stdio::output_waits() const {
@@ -314,8 +342,9 @@ bool Stdio::output_done() const {
 }
 
 void Stdio::return_unread_input() {
+  const UniqueFd& pipe = unread_ ? unread_ : own_[0];
   int unread = 0;
-  if (!own_[0] || ::ioctl(own_[0].get(), FIONREAD, &unread) != 0 || unread <= 0) return;
+  if (!pipe || ::ioctl(pipe.get(), FIONREAD, &unread) != 0 || unread <= 0) return;
   (void)::lseek(0, -static_cast<off_t>(unread), SEEK_CUR);  // fails on what cannot seek
 }
 

@@ -81,11 +81,14 @@ class Stdio {
   Status make_input();
   Status make_output(int number);
   void enter_raw_mode();
+  void end_input();
+  void end_output(const Relay& output);
 
   std::array<bool, 3> is_terminal_{};
   std::array<UniqueFd, 3> guest_;  // pipe ends for the guest; empty where the terminal serves
   std::array<UniqueFd, 3> own_;    // our ends of the pipes
   std::array<UniqueFd, 3> sinks_;  // re-opened sinks, where the caller's would block
+  UniqueFd unread_;                // reads what is left of an input that can seek
   UniqueFd master_;
   UniqueFd terminal_;
   std::optional<termios> saved_modes_;

@@ -20,6 +20,7 @@
 #include <csignal>
 
 #include "base/kernel.h"
+#include "supervisor/identity.h"
 #include "tracee/ptrace.h"
 
 namespace vitrine::supervisor {
@@ -182,6 +183,8 @@ bool own_descriptors(const LaunchPlan& plan) {
   check(image, kLimits, set_limits(plan));
   if (plan.drop_to) check(image, kIdentity, drop_identity(*plan.drop_to));
   check(image, kCapabilities, drop_capabilities());
+  // The change of ids closed this process to everyone without CAP_SYS_PTRACE until it executes.
+  check(image, kIdentity, !plan.share_identity || ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0);
   check(image, kNoNewPrivs, ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
   check(image, kLandlock,
         plan.landlock_ruleset < 0 ||
@@ -225,9 +228,17 @@ Result<Message> receive(int reports, pid_t pid) {
   return message;
 }
 
-Status make_undumpable() {
-  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail_errno("prctl(PR_SET_DUMPABLE)");
-  return {};
+Status set_dumpable(bool dumpable) {
+  if (::prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0) == 0) return {};
+  return fail_errno("prctl(PR_SET_DUMPABLE)");
+}
+
+// Before the supervisor is undumpable: the child's memory is a copy of ours, and a tracer must be
+// allowed to look at it. With EXITKILL from here on it cannot outlive us.
+Status take_over(pid_t pid, const LaunchPlan& plan) {
+  if (Status seized = tracee::seize(pid); !seized) return seized;
+  if (plan.share_identity) assume_identity(*plan.drop_to);
+  return set_dumpable(false);
 }
 
 }  // namespace
@@ -252,14 +263,13 @@ Result<Launched> launch(const LaunchPlan& plan) {
   UniqueFd reports_write(reports[1]);
 
   ChildImage image{&plan, pointers(plan.argv), pointers(plan.environment), go[0], reports[1]};
+  // A launch that failed has left us undumpable, which the child would inherit.
+  (void)set_dumpable(true);
   const pid_t pid = fork_child(plan.listener);
   if (pid < 0) return fail_errno("clone");
   if (pid == 0) become_command(image);
 
-  // Seized before the supervisor is undumpable: the child's memory is a copy of ours, and a tracer
-  // must be allowed to look at it. With EXITKILL from here on it cannot outlive us.
-  Status ready = tracee::seize(pid);
-  if (ready) ready = make_undumpable();
+  Status ready = take_over(pid, plan);
   if (ready && ::write(go_write.get(), "", 1) != 1) ready = fail_errno("write");
   if (!ready) {
     abandon(pid);

@@ -36,6 +36,7 @@ struct LaunchPlan {
   int terminal = -1;                     // becomes the controlling terminal; -1: none
   std::vector<int> pass_fds;
   std::optional<uid_t> drop_to;                // uid and gid, when started as root
+  bool share_identity = false;                 // the supervisor takes on drop_to as well
   int landlock_ruleset = -1;                   // -1: the kernel has none
   int channel = -1;                            // guest's end of the descriptor channel; -1: none
   int channel_number = -1;                     // under which the command holds it

@@ -14,13 +14,13 @@
 #include "intercept/ptrace_backend.h"
 #include "program/elf.h"
 #include "supervisor/event_loop.h"
+#include "supervisor/identity.h"
 #include "supervisor/landlock.h"
 #include "supervisor/signals.h"
 
 namespace vitrine::supervisor {
 namespace {
 
-constexpr uid_t kUnprivileged = 65534;  // "nobody", on every distribution
 constexpr rlim_t kMostDescriptors = intercept::kBuiltinChannel;
 
 // What a run is made of, in the order in which it is built.
@@ -34,11 +34,6 @@ struct Setup {
   std::unique_ptr<Stdio> stdio;
   std::unique_ptr<intercept::Interceptor> interceptor;
 };
-
-std::optional<uid_t> identity_to_drop_to() {
-  if (::geteuid() != 0) return std::nullopt;
-  return kUnprivileged;
-}
 
 vfs::Identity guest_identity() {
   const std::optional<uid_t> dropped = identity_to_drop_to();
@@ -61,18 +56,6 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-// A root without CAP_SYS_PTRACE and CAP_SYS_RESOURCE (the default in containers) may still read and
-// limit a process whose ids are its own real ones (ptrace(2), "Ptrace access mode checking";
-// prlimit(2)). The effective id, and with it what the broker may open, stays. Best effort: where it
-// is refused, the launch limits hold as they are and memory that cannot be read is refused.
-void share_real_identity(std::optional<uid_t> guest) {
-  if (!guest) return;
-  constexpr auto kKeepGroup = static_cast<gid_t>(-1);
-  constexpr auto kKeepUser = static_cast<uid_t>(-1);
-  if (::setresgid(*guest, kKeepGroup, kKeepGroup) != 0) return;
-  (void)!::setresuid(*guest, kKeepUser, kKeepUser);
 }
 
 // RLIMIT_NOFILE of the command. One number above it must be left for the descriptor channel.
@@ -190,6 +173,7 @@ LaunchPlan base_plan(const RunRequest& request, const Setup& setup) {
   plan.terminal = setup.stdio->guest_terminal();
   plan.pass_fds = request.pass_fds;
   plan.drop_to = identity_to_drop_to();
+  plan.share_identity = plan.drop_to && must_share_identity();
   plan.landlock_ruleset = setup.landlock.fd ? setup.landlock.fd.get() : -1;
   plan.limits = launch_limits(request.policy.limits(), setup);
   return plan;
@@ -265,6 +249,7 @@ Result<Launched> start_backend(Backend backend, const RunRequest& request, Setup
     return policy.call_rule(row.name) != nullptr;
   };
   const bool restricts = !policy.call_rules().empty();
+  resign_identity();  // assumed for a backend that did not start
   LaunchPlan plan = base_plan(request, setup);
   switch (backend) {
     case Backend::kNotify:
@@ -281,7 +266,6 @@ Result<Launched> start_backend(Backend backend, const RunRequest& request, Setup
 // `auto` takes the first backend that this place lets start; what stopped each is reported when
 // none does. Trying costs nothing where the first works.
 Result<Launched> start(const RunRequest& request, Setup& setup) {
-  share_real_identity(identity_to_drop_to());
   // Only stops at every call see the calls that a filter lets through, and their results.
   if (request.audit->level() == audit::Level::kAll) {
     if (request.backend != Backend::kAuto && request.backend != Backend::kSyscall) {
@@ -450,6 +434,7 @@ Report run(RunRequest request) {
                  std::move(*launched), setup.working_directory);
   const Ending ending = loop.run();
   fill(report, ending, setup, tally);
+  resign_identity();
   collect(request, setup, report);
   (void)request.audit->finish(report);
   return report;

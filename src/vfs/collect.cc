@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "vfs/pass_on.h"
 #include "vfs/path.h"
 #include "vfs/tree_filesystem.h"
 
@@ -26,8 +27,6 @@ namespace {
 
 constexpr std::size_t kMaxDepth = 256;  // a descriptor each
 constexpr int kAttempts = 100;
-
-tl::unexpected<Error> pass_on(const Error& error) { return tl::make_unexpected(error); }
 
 Status write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {

@@ -148,8 +148,8 @@ class FileSystem {
   virtual Result<UniqueFd> open_program(const Caller&, const DirectoryRef& base,
                                         std::string_view path) = 0;
 
-  // Host files and folders of the tree that hold programs, as O_PATH descriptors of this object: what
-  // a second wall (Landlock) has to let be executed.
+  // Host files and folders of the tree that hold programs, as O_PATH descriptors of this object:
+  // what a second wall (Landlock) has to let be executed.
   virtual std::vector<int> executable_mounts() const = 0;
 
   // --- by descriptor. A descriptor is described by what it *is*: `fd` is a directory descriptor

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <charconv>
 
+#include "vfs/pass_on.h"
+
 namespace vitrine::vfs {
 namespace {
 
@@ -69,8 +71,7 @@ Result<UniqueFd> create_memory_file() {
 Result<UniqueFd> create_sealed_file(std::string_view content) {
   auto fd = create(MFD_ALLOW_SEALING);
   if (!fd) return fd;
-  if (auto status = write_all(fd->get(), content); !status)
-    return tl::make_unexpected(status.error());
+  if (auto status = write_all(fd->get(), content); !status) return pass_on(status.error());
   constexpr int kAllSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
   if (::fcntl(fd->get(), F_ADD_SEALS, kAllSeals) != 0) return fail_errno("F_ADD_SEALS");
   return reopen(fd->get(), O_RDONLY);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "vfs/memory_file.h"
+#include "vfs/pass_on.h"
 
 namespace vitrine::vfs {
 namespace {
@@ -59,7 +60,7 @@ void OpenTable::sweep() {
 
 Result<OpenTable::Entry*> OpenTable::insert(int fd, DirectoryRef place, std::string path) {
   const auto seen = attributes_of(fd);
-  if (!seen) return tl::make_unexpected(seen.error());
+  if (!seen) return pass_on(seen.error());
   Entry& entry = entries_[seen->stx_ino];
   entry = {};
   entry.place = std::move(place);
@@ -74,37 +75,37 @@ Result<UniqueFd> OpenTable::grant_folder(DirectoryRef folder, std::string path, 
     if (fd) find(*attributes_of(fd->get()))->folder = true;
     return fd;
   }
-  if (auto status = make_room(); !status) return tl::make_unexpected(status.error());
+  if (auto status = make_room(); !status) return pass_on(status.error());
   auto held = create_sealed_file({});
   if (!held) return held;
   UniqueFd granted(::fcntl(held->get(), F_DUPFD_CLOEXEC, 3));
   if (!granted) return fail_errno("F_DUPFD");
   auto entry = insert(held->get(), std::move(folder), std::move(path));
-  if (!entry) return tl::make_unexpected(entry.error());
+  if (!entry) return pass_on(entry.error());
   (*entry)->folder = true;
   (*entry)->held = std::move(*held);
   return granted;
 }
 
 Result<UniqueFd> OpenTable::grant_path(DirectoryRef place, std::string path) {
-  if (auto status = make_room(); !status) return tl::make_unexpected(status.error());
+  if (auto status = make_room(); !status) return pass_on(status.error());
   auto held = create_sealed_file({});
   if (!held) return held;
   auto granted = reopen(held->get(), O_PATH);
   if (!granted) return granted;
   auto entry = insert(held->get(), std::move(place), std::move(path));
-  if (!entry) return tl::make_unexpected(entry.error());
+  if (!entry) return pass_on(entry.error());
   (*entry)->held = std::move(*held);
   return granted;
 }
 
 Result<UniqueFd> OpenTable::grant_snapshot(std::string_view content, DirectoryRef place,
                                            const Attributes& attributes, std::string path) {
-  if (auto status = make_room(); !status) return tl::make_unexpected(status.error());
+  if (auto status = make_room(); !status) return pass_on(status.error());
   auto granted = create_sealed_file(content);
   if (!granted) return granted;
   auto entry = insert(granted->get(), std::move(place), std::move(path));
-  if (!entry) return tl::make_unexpected(entry.error());
+  if (!entry) return pass_on(entry.error());
   (*entry)->attributes = attributes;
   return granted;
 }

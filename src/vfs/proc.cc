@@ -132,6 +132,7 @@ Result<ProcNode> Proc::child_by_number(const ProcNode& folder, std::string_view 
   }
   node.kind = folder.kind == Kind::kFdFolder ? Kind::kFd : Kind::kFdInfo;
   node.number = *number;
+  if (*number == processes_->supervisor_descriptor()) return fail(ENOENT, "proc");
   struct stat ignored {};
   const std::string path = host_fd_folder(node) + "/" + std::to_string(*number);
   if (::lstat(path.c_str(), &ignored) != 0) return fail(ENOENT, "proc");
@@ -189,11 +190,8 @@ std::vector<std::string> Proc::numbers_in(const ProcNode& folder) const {
   } else if (folder.kind == Kind::kFdFolder || folder.kind == Kind::kFdInfoFolder) {
     const UniqueFd fd(::open(host_fd_folder(folder).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     auto entries = fd ? list_host_folder(fd.get()) : fail_errno("proc");
-    const std::string own_descriptor = std::to_string(processes_->supervisor_descriptor());
     if (entries)
-      for (ListEntry& entry : *entries) {
-        if (entry.name != own_descriptor) names.push_back(std::move(entry.name));
-      }
+      for (ListEntry& entry : *entries) names.push_back(std::move(entry.name));
   }
   return names;
 }

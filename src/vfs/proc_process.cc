@@ -84,7 +84,7 @@ pid_t shown_pid(const Proc& proc, std::string_view text) {
 }
 
 Text status_of(const Proc& proc, const ProcNode& node) {
-  const auto text = read_host(node, "status");
+  auto text = read_host(node, "status");
   if (!text) return text;
   const unsigned cpus = ProcContent::processes(proc).cpu_count();
   const auto four = [](auto id) {
@@ -120,7 +120,7 @@ Text status_of(const Proc& proc, const ProcNode& node) {
 
 // proc_pid_stat(5); fields are counted from 1, and the second may hold anything.
 Text stat_of(const Proc& proc, const ProcNode& node) {
-  const auto text = read_host(node, "stat");
+  auto text = read_host(node, "stat");
   if (!text) return text;
   const auto name_end = text->rfind(") ");
   if (name_end == std::string::npos) return fail(EIO, "proc");
@@ -182,7 +182,7 @@ bool is_mapping_line(std::string_view line) {
 }
 
 Text mappings(const Proc& proc, const ProcNode& node, const char* name) {
-  const auto text = read_host(node, name);
+  auto text = read_host(node, name);
   if (!text) return text;
   return each_line(*text, [&](std::string_view line, std::string& out) {
     if (is_mapping_line(line))
@@ -255,7 +255,7 @@ std::span<const ProcFileRow> proc_file_rows() { return kRows; }
 Result<std::string> Proc::descriptor_info(const ProcNode& node) const {
   ProcNode thread = node;
   thread.in_task = true;
-  const auto text = read_host(thread, ("fdinfo/" + std::to_string(node.number)).c_str());
+  auto text = read_host(thread, ("fdinfo/" + std::to_string(node.number)).c_str());
   if (!text) return text;
   return each_line(*text, [](std::string_view line, std::string& out) {
     if (line.starts_with("mnt_id:"))

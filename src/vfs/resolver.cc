@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "vfs/pass_on.h"
 #include "vfs/path.h"
 #include "vfs/scratch.h"
 
@@ -102,7 +103,7 @@ void Resolver::note_missing(const Place& folder, std::string_view name) {
 
 Status Resolver::look(Place& place, UniqueFd fd) const {
   auto attributes = attributes_of(fd.get());
-  if (!attributes) return tl::make_unexpected(attributes.error());
+  if (!attributes) return pass_on(attributes.error());
   if (is_host_proc(*attributes)) return fail(ENOENT, "host /proc");
   HostPlace& host = *place.host();
   host.fd = std::move(fd);
@@ -115,7 +116,7 @@ Status Resolver::verify(Place& place) {
   HostPlace* host = place.host();
   if (host == nullptr || host->fd) return {};
   auto fd = host_.open_path(host->mount->host.fd.get(), host->below);
-  const Status looked = fd ? look(place, std::move(*fd)) : tl::make_unexpected(fd.error());
+  Status looked = fd ? look(place, std::move(*fd)) : pass_on(fd.error());
   const bool passage = place.mount != nullptr && place.mount != host->mount;
   if (!passage) return looked;
   // On the way to a mount point there is a folder, whatever the host has there.
@@ -184,13 +185,12 @@ Result<Place> Resolver::host_child(const Place& folder, std::string_view names) 
   const std::string below = join(at.below, names);
   auto fd = near ? host_.open_path(at.fd.get(), std::string(names))
                  : host_.open_path(at.mount->host.fd.get(), below);
-  if (!fd) return tl::make_unexpected(fd.error());
+  if (!fd) return pass_on(fd.error());
   Place place;
   place.what = HostPlace{at.mount, below, {}, {}};
   place.path = join(folder.path, names);
   place.rule = folder.rule;
-  if (auto status = look(place, std::move(*fd)); !status)
-    return tl::make_unexpected(status.error());
+  if (auto status = look(place, std::move(*fd)); !status) return pass_on(status.error());
   return place;
 }
 
@@ -219,7 +219,7 @@ Result<Place> Resolver::child(const Caller& caller, const Place& folder, std::st
   if (folder.scratch()) return scratch_child(folder, name);
   if (const ProcNode* proc = folder.proc()) {
     auto node = proc_.child(caller, *proc, name);
-    if (!node) return tl::make_unexpected(node.error());
+    if (!node) return pass_on(node.error());
     Place place;
     place.what = *node;
     place.path = join(folder.path, name);
@@ -273,11 +273,11 @@ Result<std::string> Resolver::target_of(const Caller& caller, const Place& link)
 
 Result<Place> Resolver::follow_descriptor(const ProcNode& link) const {
   const auto type = type_of_descriptor_(link.tid, link.number);
-  if (!type) return tl::make_unexpected(type.error());
+  if (!type) return pass_on(type.error());
   Place place;
   if (*type == S_IFDIR) {
     auto folder = folder_of_descriptor_(link.tid, link.number);
-    if (!folder) return tl::make_unexpected(folder.error());
+    if (!folder) return pass_on(folder.error());
     return (*folder)->place().copy();
   }
   place.what = DescriptorPlace{link.tid, link.number};
@@ -337,13 +337,13 @@ Result<Place> Walk::run() {
     // A step that fails has not spliced a link in, so `name` is still there.
     if (auto status = take(name); !status) {
       resolver_.note_missing(here_, name);
-      return tl::make_unexpected(status.error());
+      return pass_on(status.error());
     }
   }
   const bool wants_folder = pending_.ends_with('/');
   if (auto status = resolver_.verify(here_); !status) {
     resolver_.note(here_);
-    return tl::make_unexpected(status.error());
+    return pass_on(status.error());
   }
   resolver_.note(here_);
   if (wants_folder && !here_.is_folder()) return fail(ENOTDIR, "lookup");
@@ -363,13 +363,13 @@ Status Walk::take(std::string_view name) {
     if (auto status = resolver_.verify(here_); !status) return status;
     if (!here_.is_folder()) return fail(ENOTDIR, "lookup");
     auto up = resolver_.parent(caller_, here_);
-    if (!up) return tl::make_unexpected(up.error());
+    if (!up) return pass_on(up.error());
     here_ = std::move(*up);
     return {};
   }
   if (here_.host() != nullptr && !continues_in_mounts(name)) return walk_host(name);
   auto child = resolver_.child(caller_, here_, name);
-  if (!child) return tl::make_unexpected(child.error());
+  if (!child) return pass_on(child.error());
   consume(name);
   return arrive(std::move(*child));
 }
@@ -393,7 +393,7 @@ Status Walk::walk_host(std::string_view first) {
     step_by_step_ = true;
     return {};
   }
-  if (!child) return tl::make_unexpected(child.error());
+  if (!child) return pass_on(child.error());
   if (child->is_link() && run.size() > first.size()) {
     // Its target is relative to the folder that holds it.
     const std::string_view folder(run.data(), run.size() - last.size() - 1);
@@ -420,12 +420,12 @@ Status Walk::follow_link(const Place& link) {
   step_by_step_ = false;
   if (const ProcNode* proc = link.proc(); proc != nullptr && proc->kind == ProcNode::Kind::kFd) {
     auto place = resolver_.follow_descriptor(*proc);
-    if (!place) return tl::make_unexpected(place.error());
+    if (!place) return pass_on(place.error());
     here_ = std::move(*place);
     return {};
   }
   const auto target = resolver_.target_of(caller_, link);
-  if (!target) return tl::make_unexpected(target.error());
+  if (!target) return pass_on(target.error());
   if (target->empty()) return fail(ENOENT, "empty link");
   const std::string_view rest = std::string_view(pending_).substr(at_);
   if (target->size() + rest.size() > 2 * kMaxPath) return fail(ENAMETOOLONG, "lookup");
@@ -467,7 +467,7 @@ Result<ParentAndName> Resolver::resolve_parent(const Caller& caller, const Place
   const std::string_view folder =
       slash == std::string_view::npos ? "." : trimmed.substr(0, slash + 1);
   auto place = resolve(caller, base, folder, FinalLink::kFollow);
-  if (!place) return tl::make_unexpected(place.error());
+  if (!place) return pass_on(place.error());
   // The kernel asks for search permission before it looks at the last component.
   if (place->scratch() && !place->scratch()->permits(X_OK)) return fail(EACCES, "lookup");
   if (result.name.size() > kMaxName) return fail(ENAMETOOLONG, "lookup");

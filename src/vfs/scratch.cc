@@ -11,6 +11,8 @@
 #include <climits>
 #include <utility>
 
+#include "vfs/pass_on.h"
+
 namespace vitrine::vfs {
 namespace {
 
@@ -129,10 +131,9 @@ void Scratch::drop(const ScratchNodePtr& node) {
 
 Result<ScratchNodePtr> Scratch::create(const ScratchNodePtr& folder, std::string_view name,
                                        mode_t mode, std::string_view target) {
-  if (auto status = check_writable(*folder); !status) return tl::make_unexpected(status.error());
+  if (auto status = check_writable(*folder); !status) return pass_on(status.error());
   const std::uint64_t cost = kNodeCost + cost_of(name) + target.size();
-  if (auto status = charge(*folder->volume, cost); !status)
-    return tl::make_unexpected(status.error());
+  if (auto status = charge(*folder->volume, cost); !status) return pass_on(status.error());
   auto node = make_node(*folder->volume, mode & (S_IFMT | kPermissionBits));
   node->target = target;
   node->cost = kNodeCost + target.size();
@@ -141,9 +142,8 @@ Result<ScratchNodePtr> Scratch::create(const ScratchNodePtr& folder, std::string
 }
 
 Result<ScratchNodePtr> Scratch::create_nameless(const ScratchNodePtr& folder, mode_t mode) {
-  if (auto status = check_writable(*folder); !status) return tl::make_unexpected(status.error());
-  if (auto status = charge(*folder->volume, kNodeCost); !status)
-    return tl::make_unexpected(status.error());
+  if (auto status = check_writable(*folder); !status) return pass_on(status.error());
+  if (auto status = charge(*folder->volume, kNodeCost); !status) return pass_on(status.error());
   auto node = make_node(*folder->volume, S_IFREG | (mode & kPermissionBits));
   node->cost = kNodeCost;
   node->linkable = true;
@@ -249,7 +249,7 @@ Status Scratch::rename(const ScratchNodePtr& from_folder, std::string_view from,
 
 std::optional<std::string> Scratch::path_of(const ScratchNode& node) {
   // The guest decides how deep a tree is: what is longer than any path can be is cut short.
-  constexpr std::size_t kLongest = 2 * PATH_MAX;
+  constexpr std::size_t kLongest = std::size_t{2} * PATH_MAX;
   std::vector<const std::string*> names;
   std::size_t length = 0;
   const ScratchNode* at = &node;

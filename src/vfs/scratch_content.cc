@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "vfs/memory_file.h"
+#include "vfs/pass_on.h"
 #include "vfs/scratch.h"
 
 namespace vitrine::vfs {
@@ -68,7 +69,7 @@ Result<std::vector<ScratchContent::Extent>> read_extents(int fd, std::uint64_t s
     extent.offset = static_cast<std::uint64_t>(data);
     at = static_cast<std::uint64_t>(hole);
     if (auto status = read_range(fd, extent.offset, at - extent.offset, extent.bytes); !status)
-      return tl::make_unexpected(status.error());
+      return pass_on(status.error());
   }
   return extents;
 }
@@ -105,7 +106,7 @@ Attributes Scratch::attributes(const ScratchNode& node) const {
 Status Scratch::restore(ScratchNode& node) {
   ScratchContent& content = node.content;
   auto file = create_memory_file();
-  if (!file) return tl::make_unexpected(file.error());
+  if (!file) return pass_on(file.error());
   if (content.size != 0 && ::ftruncate(file->get(), static_cast<off_t>(content.size)) != 0)
     return fail_errno("ftruncate");
   for (const auto& extent : content.extents)
@@ -113,7 +114,7 @@ Status Scratch::restore(ScratchNode& node) {
   const std::array<timespec, 2> times{node.atime, node.mtime};
   if (::futimens(file->get(), times.data()) != 0) return fail_errno("futimens");
   const auto attributes = attributes_of(file->get());
-  if (!attributes) return tl::make_unexpected(attributes.error());
+  if (!attributes) return pass_on(attributes.error());
   content.file = std::move(*file);
   content.file_inode = attributes->stx_ino;
   content.restored_ctime = to_timespec(attributes->stx_ctime);
@@ -139,7 +140,7 @@ Status Scratch::evict(ScratchNode& node) {
   const Attributes seen = attributes(node);
   if (seen.stx_size > kMaxEvictedSize) return fail(EFBIG, "evict");
   auto extents = read_extents(content.file.get(), seen.stx_size);
-  if (!extents) return tl::make_unexpected(extents.error());
+  if (!extents) return pass_on(extents.error());
   content.extents = std::move(*extents);
   content.size = seen.stx_size;
   content.held = seen.stx_blocks * 512;
@@ -198,7 +199,7 @@ void Scratch::measure() {
 }
 
 Result<UniqueFd> Scratch::open(const ScratchNodePtr& node, int flags) {
-  if (auto status = make_live(node); !status) return tl::make_unexpected(status.error());
+  if (auto status = make_live(node); !status) return pass_on(status.error());
   return reopen(node->content.file.get(), flags);
 }
 

@@ -10,13 +10,12 @@
 #include <cerrno>
 #include <utility>
 
+#include "vfs/pass_on.h"
 #include "vfs/path.h"
 #include "vfs/tree_filesystem.h"
 
 namespace vitrine::vfs {
 namespace {
-
-tl::unexpected<Error> pass_on(const Error& error) { return tl::make_unexpected(error); }
 
 mode_t fixed_mode(const MountNode& node) {
   switch (node.kind) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "vfs/memory_file.h"
+#include "vfs/pass_on.h"
 #include "vfs/path.h"
 #include "vfs/tree_filesystem.h"
 
@@ -162,8 +163,12 @@ void TreeBuilder::make_passages(std::string_view path, bool create) {
 
 Result<MountNode*> TreeBuilder::cover(const std::string& guest, MountNode::Kind kind) {
   auto path = place_for(guest);
-  if (!path) return tl::make_unexpected(path.error());
+  if (!path) return pass_on(path.error());
   MountNode& node = fs_.tree_.at(*path);
+  const bool can_be_folder = kind == MountNode::Kind::kFolder || kind == MountNode::Kind::kHost ||
+                             kind == MountNode::Kind::kScratch;
+  if (node.parent == nullptr && !can_be_folder)
+    return fail_invalid(rule_.origin.rule + ": the root can only be a folder");
   make_passages(*path, kind != MountNode::Kind::kHidden);
   MountTree::cover(node, kind, rule_.origin.rule);
   return &node;
@@ -171,14 +176,14 @@ Result<MountNode*> TreeBuilder::cover(const std::string& guest, MountNode::Kind 
 
 Status TreeBuilder::show_link(const std::string& guest, const std::string& target) {
   auto path = place_for(guest);
-  if (!path) return tl::make_unexpected(path.error());
+  if (!path) return pass_on(path.error());
   auto shown = fs_.resolver_.resolve(nobody_, fs_.resolver_.root(), *path, FinalLink::kNoFollow);
   if (shown && shown->is_link()) {
     const auto there = fs_.resolver_.target_of(nobody_, *shown);
     if (there && *there == target) return {};
   }
   auto node = cover(guest, MountNode::Kind::kLink);
-  if (!node) return tl::make_unexpected(node.error());
+  if (!node) return pass_on(node.error());
   (*node)->target = target;
   return {};
 }
@@ -193,9 +198,11 @@ Status TreeBuilder::show_at(const std::string& host, const std::string& guest, b
     return required ? wrong(host, "neither a regular file nor a folder") : Status{};
   if (fs_.resolver_.is_host_proc(*attributes))
     return wrong(host, "the host's /proc is never shown");
+  if (guest.find_first_not_of('/') == std::string::npos && type != S_IFDIR)
+    return wrong(host, "the root can only be a folder");
   const auto real = host_link_target("/proc/self/fd/" + std::to_string(fd.get()));
   auto node = cover(guest, MountNode::Kind::kHost);
-  if (!node) return tl::make_unexpected(node.error());
+  if (!node) return pass_on(node.error());
   (*node)->host = HostMount{std::move(fd), real.value_or(host), *attributes};
   return {};
 }
@@ -249,7 +256,7 @@ Status TreeBuilder::add(const ShowRule& show) {
 
 Status TreeBuilder::add(const ScratchRule& scratch) {
   auto node = cover(scratch.guest, MountNode::Kind::kScratch);
-  if (!node) return tl::make_unexpected(node.error());
+  if (!node) return pass_on(node.error());
   const std::string& path = (*node)->path;
   const bool shared = path == "/tmp" || path == "/var/tmp" || path == "/dev/shm";
   (*node)->scratch = fs_.scratch_.add_volume(scratch.bytes, shared ? 01777 : 0755);
@@ -259,7 +266,7 @@ Status TreeBuilder::add(const ScratchRule& scratch) {
 
 Status TreeBuilder::add(const InlineRule& file) {
   auto node = cover(file.guest, MountNode::Kind::kFile);
-  if (!node) return tl::make_unexpected(node.error());
+  if (!node) return pass_on(node.error());
   (*node)->file.generate = [content = file.content](const SystemView&) { return content; };
   (*node)->file.permissions = file.executable ? 0555 : 0444;
   return {};
@@ -267,22 +274,21 @@ Status TreeBuilder::add(const InlineRule& file) {
 
 Status TreeBuilder::add(const LinkRule& link) {
   auto node = cover(link.guest, MountNode::Kind::kLink);
-  if (!node) return tl::make_unexpected(node.error());
+  if (!node) return pass_on(node.error());
   (*node)->target = link.target;
   return {};
 }
 
 Status TreeBuilder::add(const HideRule& hide) {
   auto node = cover(hide.guest, MountNode::Kind::kHidden);
-  if (!node) return tl::make_unexpected(node.error());
-  if ((*node)->parent == nullptr) return wrong(hide.guest, "the root cannot be hidden");
+  if (!node) return pass_on(node.error());
   return {};
 }
 
 // Only makes the path exist: what is shown there already stays.
 Status TreeBuilder::add(const FolderRule& folder) {
   auto path = place_for(folder.guest);
-  if (!path) return tl::make_unexpected(path.error());
+  if (!path) return pass_on(path.error());
   std::string prefix = "/";
   for (PathReader reader(*path); const auto name = reader.next();) {
     prefix = join(prefix, *name);
@@ -297,7 +303,7 @@ Status TreeBuilder::add(const FolderRule& folder) {
       continue;
     }
     auto node = cover(prefix, MountNode::Kind::kFolder);
-    if (!node) return tl::make_unexpected(node.error());
+    if (!node) return pass_on(node.error());
   }
   return {};
 }
@@ -310,9 +316,9 @@ Status TreeBuilder::add(const SyntheticRule& synthetic) {
 
 Status TreeFileSystem::add_rules(const FileRules& rules) {
   const auto probe = create_memory_file();
-  if (!probe) return tl::make_unexpected(probe.error());
+  if (!probe) return pass_on(probe.error());
   const auto seen = attributes_of(probe->get());
-  if (!seen) return tl::make_unexpected(seen.error());
+  if (!seen) return pass_on(seen.error());
   table_.set_device(device_of(*seen));
   for (const FileRule& rule : rules)
     if (auto status = TreeBuilder(*this, rule).apply(); !status) return status;
@@ -346,7 +352,7 @@ void TreeFileSystem::describe_mounts() {
 Result<std::unique_ptr<FileSystem>> FileSystem::build(const FileRules& rules,
                                                       const Options& options) {
   auto tree = std::make_unique<TreeFileSystem>(options);
-  if (auto status = tree->add_rules(rules); !status) return tl::make_unexpected(status.error());
+  if (auto status = tree->add_rules(rules); !status) return pass_on(status.error());
   return tree;
 }
 

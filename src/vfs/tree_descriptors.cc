@@ -13,13 +13,12 @@
 #include <utility>
 
 #include "vfs/memory_file.h"
+#include "vfs/pass_on.h"
 #include "vfs/path.h"
 #include "vfs/tree_filesystem.h"
 
 namespace vitrine::vfs {
 namespace {
-
-tl::unexpected<Error> pass_on(const Error& error) { return tl::make_unexpected(error); }
 
 std::uint8_t entry_type(mode_t type) { return static_cast<std::uint8_t>(IFTODT(type)); }
 

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "vfs/pass_on.h"
 #include "vfs/path.h"
 #include "vfs/tree_filesystem.h"
 
@@ -13,8 +14,6 @@ namespace vitrine::vfs {
 namespace {
 
 using Last = ParentAndName::Last;
-
-tl::unexpected<Error> pass_on(const Error& error) { return tl::make_unexpected(error); }
 
 bool is_mount_point(const ParentAndName& at) {
   return at.folder.mount != nullptr && at.folder.mount->find(at.name) != nullptr;
@@ -60,7 +59,7 @@ Status TreeFileSystem::make_directory(const Caller& caller, const DirectoryRef& 
 Status TreeFileSystem::make_node(const Caller& caller, const DirectoryRef& base,
                                  std::string_view path, mode_t mode) {
   const mode_t type = mode & S_IFMT;
-  if (type != S_IFREG && type != 0) return fail(type == S_IFDIR ? EPERM : EPERM, "mknod");
+  if (type != S_IFREG && type != 0) return fail(EPERM, "mknod");
   auto at = resolver_.resolve_parent(caller, base->place(), path);
   if (!at) return pass_on(at.error());
   auto folder = folder_for_new_name(caller, *at, false);

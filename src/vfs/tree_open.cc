@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "vfs/memory_file.h"
+#include "vfs/pass_on.h"
 #include "vfs/path.h"
 #include "vfs/tree_filesystem.h"
 
@@ -23,8 +24,6 @@ int access_mask(int flags) {
   if ((flags & O_TRUNC) != 0) mask |= W_OK;
   return mask;
 }
-
-tl::unexpected<Error> pass_on(const Error& error) { return tl::make_unexpected(error); }
 
 }  // namespace
 

@@ -263,7 +263,26 @@ TEST_P(Resolution, BadRuleIsRefusedAndNamed) {
   refused(ShowRule{host(""), "/a/../b"});
   refused(ShowRule{"relative", ""});
   refused(SyntheticRule{"nonsense"});
+  put("file", "x");
+  refused(ShowRule{host("file"), "/"});
+  refused(HideRule{"/"});
+  refused(LinkRule{"/", "x"});
+  refused(InlineRule{"//", "x", false});
   EXPECT_TRUE(FileSystem::build({FileRule{ShowRule{host("missing"), "", true}, {}}}, options_));
+}
+
+TEST_P(Resolution, RootCanBeAHostFolderOrScratch) {
+  put("a/file", "x");
+  build(ShowRule{host("a"), "/"}, ScratchRule{"/s", 1 << 20});
+  EXPECT_EQ(read("/file"), "x");
+  EXPECT_EQ(read("/../s/../file"), "x");
+  EXPECT_EQ(names("/"), "file s");
+  build(ScratchRule{"/", 1 << 20}, ShowRule{host("a"), "/m/n"});
+  write("/new", "n");
+  EXPECT_EQ(read("/m/../new"), "n");
+  EXPECT_EQ(read("/m/n/file"), "x");
+  EXPECT_EQ(fs_->path_of(*fs_->open_directory(caller_, cwd_, "/m")), "/m");
+  EXPECT_EQ(names("/"), "m new");
 }
 
 TEST_P(Resolution, HostProcBelowAMountDoesNotExist) {

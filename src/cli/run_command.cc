@@ -1,5 +1,7 @@
 #include "cli/run_command.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
 
@@ -7,6 +9,7 @@
 #include "base/text.h"
 #include "cli/exit_status.h"
 #include "cli/help.h"
+#include "cli/hints.h"
 #include "cli/messages.h"
 #include "cli/output_file.h"
 #include "cli/prepare.h"
@@ -78,7 +81,14 @@ bool failed_to_run(Verdict verdict) {
   return verdict == Verdict::kSetupError || verdict == Verdict::kInternalError;
 }
 
+// For a person who watches: programs that read our stderr get the reason alone, and -q gets neither.
+void say_hints(const Report& report) {
+  if (!says_details() && ::isatty(STDERR_FILENO) != 1) return;
+  for (const std::string& line : hints_for(report)) say(line);
+}
+
 void say_outcome(const Report& report) {
+  say_hints(report);
   if (!report.reason) return;
   if (failed_to_run(report.verdict)) return say_error(*report.reason);
   say(std::string(name_of(report.verdict)) + ": " + *report.reason);

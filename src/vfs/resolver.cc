@@ -99,6 +99,11 @@ void Resolver::note_missing(const Place& folder, std::string_view name) {
   last_name_ = name;
   const MountNode* mount = folder.mount != nullptr ? folder.mount->find(name) : nullptr;
   if (mount != nullptr && mount->kind != MountNode::Kind::kPassage) last_rule_ = &mount->rule;
+  // A folder that is shown empty says nothing about what the host has in it.
+  const bool empty_folder = folder.mount != nullptr && folder.host() == nullptr &&
+                            folder.scratch() == nullptr &&
+                            folder.mount->kind == MountNode::Kind::kFolder;
+  if (mount == nullptr && empty_folder) last_rule_ = &tree_.root().rule;
 }
 
 Status Resolver::look(Place& place, UniqueFd fd) const {

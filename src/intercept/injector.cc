@@ -91,10 +91,11 @@ bool is_error(std::int64_t result) { return result < 0 && result >= -4095; }
 
 // --- InjectedCalls
 
-Result<InjectedCalls> InjectedCalls::at_entry(pid_t tid) {
+Result<InjectedCalls> InjectedCalls::at_entry(pid_t tid, bool filters_follow) {
   Result<tracee::Registers> registers = tracee::Registers::of(tid);
   if (!registers) return tl::make_unexpected(registers.error());
   InjectedCalls calls(tid, true);
+  calls.filters_follow_ = filters_follow;
   calls.saved_ = *registers;
   return calls;
 }
@@ -142,6 +143,11 @@ Result<std::int64_t> InjectedCalls::perform(std::uint64_t number, const Argument
 }
 
 Status InjectedCalls::finish(std::int64_t result) {
+  if (at_entry_ && filters_follow_) {
+    if (Result<std::int64_t> performed = perform(SYS_getpid, {}); !performed) {
+      return tl::make_unexpected(performed.error());
+    }
+  }
   tracee::Registers registers = saved_;
   registers.skip_syscall();  // behind a call this keeps the kernel from restarting it
   registers.set_result(is_restart_code(result) ? -EIO : result);
@@ -243,8 +249,14 @@ Result<std::int64_t> Injector::receive(pid_t tid, InjectedCalls& calls, int fd,
   return number_in(*receipt);
 }
 
+Status Injector::answer(pid_t tid, std::int64_t result) const {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
+  if (!calls) return tl::make_unexpected(calls.error());
+  return calls->finish(result);
+}
+
 Result<std::int64_t> Injector::install(pid_t tid, const InstallFd& effect) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid);
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
   if (!calls) return tl::make_unexpected(calls.error());
   Result<std::int64_t> number = receive(tid, *calls, effect.fd.get(), effect.close_on_exec);
   if (!number) return number;
@@ -295,7 +307,7 @@ Result<std::int64_t> Injector::place_arguments(pid_t tid, InjectedCalls& calls,
 }
 
 Result<std::int64_t> Injector::execute(pid_t tid, const Execute& effect) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid);
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
   if (!calls) return tl::make_unexpected(calls.error());
   const auto refuse = [&](std::int64_t error) -> Result<std::int64_t> {
     if (Status finished = calls->finish(error); !finished) {

@@ -27,8 +27,11 @@ class InjectedCalls {
  public:
   using Arguments = std::array<std::uint64_t, 6>;
 
-  // The task is in a seccomp-stop or a syscall-enter-stop.
-  static Result<InjectedCalls> at_entry(pid_t tid);
+  // The task is in a seccomp-stop, or with `filters_follow` in a syscall-enter-stop: filters of the
+  // surroundings are still asked about the call that it leaves with. For no call (-1) they would
+  // answer with their default in place of the result (kernel/seccomp.c), so that such a task is
+  // made to perform a harmless one.
+  static Result<InjectedCalls> at_entry(pid_t tid, bool filters_follow);
   // The task is in a syscall-exit-stop; `saved`: the registers that the program shall get back.
   static InjectedCalls at_exit(pid_t tid, const tracee::Registers& saved);
 
@@ -46,13 +49,16 @@ class InjectedCalls {
 
   pid_t tid_;
   bool at_entry_;
+  bool filters_follow_ = false;
   tracee::Registers saved_;
   std::optional<std::uint64_t> signal_mask_;
 };
 
 class Injector {
  public:
-  explicit Injector(DescriptorChannel channel) : channel_(std::move(channel)) {}
+  // `filters_follow`: as InjectedCalls::at_entry has it, for every stop that this is used at.
+  Injector(DescriptorChannel channel, bool filters_follow)
+      : channel_(std::move(channel)), filters_follow_(filters_follow) {}
 
   const DescriptorChannel& channel() const { return channel_; }
 
@@ -61,6 +67,8 @@ class Injector {
   void task_ended(pid_t tid);
   void task_executed(pid_t tid, pid_t tgid);
 
+  // Answers the call that the task waits in. The task stays stopped.
+  Status answer(pid_t tid, std::int64_t result) const;
   // Puts `effect.fd` into the task's table: its number, or -errno, which the program's call
   // returns. The task stays stopped.
   Result<std::int64_t> install(pid_t tid, const InstallFd& effect);
@@ -98,6 +106,7 @@ class Injector {
   Status fail_execution(pid_t tid, std::int64_t result);
 
   DescriptorChannel channel_;
+  bool filters_follow_;
   std::unordered_map<pid_t, pid_t> tgids_;  // by tid
   std::unordered_map<pid_t, Process> processes_;
   std::unordered_map<pid_t, Execution> executions_;

@@ -44,12 +44,12 @@ Result<Outcome> unless_gone(const Error& error) {
   return tl::make_unexpected(error);
 }
 
-Result<Outcome> finish(pid_t tid, std::int64_t value, const std::function<Status()>& resume) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid);
-  if (!calls) return unless_gone(calls.error());
+Result<Outcome> finish(const Injector& injector, pid_t tid, std::int64_t value,
+                       const std::function<Status()>& resume) {
   // A failed write of registers leaves the call as the program made it: it must never run, so the
   // task is not resumed and the error ends the run.
-  if (Status finished = calls->finish(value); !finished) return unless_gone(finished.error());
+  if (Status finished = injector.answer(tid, value); !finished)
+    return unless_gone(finished.error());
   if (Status resumed = resume(); !resumed) return unless_gone(resumed.error());
   return Outcome{.result = is_restart_code(value) ? -EIO : value};
 }
@@ -62,9 +62,10 @@ Result<Outcome> apply_at_stop(Injector& injector, pid_t tid, Effect effect,
     if (Status resumed = resume(); !resumed) return unless_gone(resumed.error());
     return Outcome{.result = 0, .known = false};
   }
-  if (const auto* value = std::get_if<Return>(&effect)) return finish(tid, value->value, resume);
+  if (const auto* value = std::get_if<Return>(&effect))
+    return finish(injector, tid, value->value, resume);
   if (const auto* failure = std::get_if<FailWith>(&effect)) {
-    return finish(tid, -failure->error, resume);
+    return finish(injector, tid, -failure->error, resume);
   }
   if (const auto* descriptor = std::get_if<InstallFd>(&effect)) {
     Result<std::int64_t> number = injector.install(tid, *descriptor);
@@ -131,9 +132,11 @@ Result<std::optional<Stop>> PtraceBackend::on_entry(const tracee::TaskEvent& eve
   if (call->audit_arch != arch::kNativeAuditArch) return Stop(*call, 0);
   if (injector_.has_executed(event.tid) &&
       injector_.guards_channel(call->number, call->arguments, *registers)) {
-    if (Status applied = registers->apply_to(event.tid); !applied) {
-      return tl::make_unexpected(applied.error());
-    }
+    // A call that is left out gets its result; others go on as they were changed.
+    const Status changed = registers->skips_syscall()
+                               ? injector_.answer(event.tid, registers->result())
+                               : registers->apply_to(event.tid);
+    if (!changed) return tl::make_unexpected(changed.error());
     return resumed(event.tid);
   }
   if (mode_ == Mode::kSyscall && is_native(*call)) {

@@ -22,7 +22,9 @@ class PtraceBackend final : public Interceptor {
   // `restricted`: native calls that the profile restricts (mode kSyscall decides natively itself).
   PtraceBackend(Mode mode, DescriptorChannel channel,
                 std::function<bool(const arch::SyscallRow&)> restricted)
-      : mode_(mode), injector_(std::move(channel)), restricted_(std::move(restricted)) {}
+      : mode_(mode),
+        injector_(std::move(channel), mode == Mode::kSyscall),
+        restricted_(std::move(restricted)) {}
 
   const Capabilities& capabilities() const override;
   int pollable_fd() const override { return -1; }

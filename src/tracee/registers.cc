@@ -54,6 +54,7 @@ void Registers::set_syscall(std::uint64_t number, const std::array<std::uint64_t
 }
 
 void Registers::skip_syscall() { raw_.orig_rax = ~0ULL; }
+bool Registers::skips_syscall() const { return raw_.orig_rax == ~0ULL; }
 
 std::int64_t Registers::result() const { return static_cast<std::int64_t>(raw_.rax); }
 
@@ -101,6 +102,7 @@ void Registers::set_syscall(std::uint64_t number, const std::array<std::uint64_t
 }
 
 void Registers::skip_syscall() { pending_number_ = -1; }
+bool Registers::skips_syscall() const { return pending_number_ == -1; }
 
 std::int64_t Registers::result() const { return static_cast<std::int64_t>(raw_.regs[0]); }
 

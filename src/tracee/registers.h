@@ -28,6 +28,7 @@ class Registers {
   void set_syscall(std::uint64_t number, const std::array<std::uint64_t, 6>& arguments);
   // Makes the kernel perform none; what set_result gives is returned.
   void skip_syscall();
+  bool skips_syscall() const;
 
   // At a syscall-exit-stop, or behind skip_syscall.
   std::int64_t result() const;

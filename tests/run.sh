@@ -9,6 +9,6 @@ root=$(dirname "$here")
 
 bash "$here/install_packages.sh" all
 cd "$root"
-cmake --preset release >/dev/null
+cmake --preset release -DVITRINE_TESTS=ON >/dev/null
 cmake --build --preset release -j "$(nproc)"
 ctest --test-dir build/release --output-on-failure -j "$(nproc)" "$@"

@@ -3,7 +3,21 @@
 #include <fcntl.h>
 #include <time.h>
 
+#include <cerrno>
+
 namespace vitrine::vfs {
+namespace {
+
+// Without setting off an automount, which would block. gVisor has none and refuses to be told so.
+Result<Attributes> look(int dirfd, const char* name, int flags) {
+  Attributes result{};
+  if (::statx(dirfd, name, flags | AT_NO_AUTOMOUNT, kAttributeMask, &result) == 0) return result;
+  if (errno != EINVAL) return fail_errno("statx");
+  if (::statx(dirfd, name, flags, kAttributeMask, &result) != 0) return fail_errno("statx");
+  return result;
+}
+
+}  // namespace
 
 statx_timestamp to_statx(const timespec& time) {
   statx_timestamp result{};
@@ -23,18 +37,10 @@ timespec now() {
   return result;
 }
 
-Result<Attributes> attributes_of(int fd) {
-  Attributes result{};
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, kAttributeMask, &result) != 0)
-    return fail_errno("statx");
-  return result;
-}
+Result<Attributes> attributes_of(int fd) { return look(fd, "", AT_EMPTY_PATH); }
 
 Result<Attributes> attributes_at(int dirfd, const char* name, bool follow) {
-  Attributes result{};
-  const int flags = AT_NO_AUTOMOUNT | (follow ? 0 : AT_SYMLINK_NOFOLLOW);
-  if (::statx(dirfd, name, flags, kAttributeMask, &result) != 0) return fail_errno("statx");
-  return result;
+  return look(dirfd, name, follow ? 0 : AT_SYMLINK_NOFOLLOW);
 }
 
 Attributes synthetic_attributes(mode_t mode, std::uint64_t inode, std::uint64_t size,

@@ -142,6 +142,7 @@ void EventLoop::take_signals() {
         suspend();
         break;
       case SIGCONT:
+        parts_.stdio.follow_foreground();
         break;
       default:
         forward(static_cast<int>(info.ssi_signo));
@@ -161,7 +162,9 @@ void EventLoop::forward(int signal) {
 // Ctrl-Z on the caller's terminal stops the command with the supervisor, and fg continues both.
 void EventLoop::suspend() {
   for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGSTOP);
+  parts_.stdio.restore_terminal();
   (void)::raise(SIGSTOP);
+  parts_.stdio.follow_foreground();
   for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGCONT);
 }
 

@@ -217,11 +217,29 @@ Status Stdio::make_terminal() {
     (void)::tcsetattr(terminal_.get(), TCSANOW, &modes);
   }
   update_window();
-  if (is_terminal_[0]) enter_raw_mode();
+  follow_foreground();
   return {};
 }
 
+// In the background (`vitrine ... &`) modes and keys of the terminal are somebody else's.
+void Stdio::follow_foreground() {
+  if (!is_terminal_[0]) return;
+  const pid_t group = ::tcgetpgrp(0);  // -1: not our controlling terminal, so no job control
+  const bool was_in_background = in_background_;
+  in_background_ = group >= 0 && group != ::getpgrp();
+  if (!in_background_) enter_raw_mode();
+  if (in_background_ == was_in_background) return;
+  // Without raw mode the caller's terminal adds the carriage returns: not twice.
+  termios inside{};
+  if (::tcgetattr(master_.get(), &inside) != 0) return;
+  const bool adds_returns = saved_modes_ && (saved_modes_->c_oflag & OPOST) != 0;
+  inside.c_oflag &= ~static_cast<tcflag_t>(OPOST);
+  if (adds_returns) inside.c_oflag |= OPOST;
+  (void)::tcsetattr(master_.get(), TCSANOW, &inside);
+}
+
 void Stdio::enter_raw_mode() {
+  if (saved_modes_) return;
   termios modes{};
   if (::tcgetattr(0, &modes) != 0) return;
   saved_modes_ = modes;
@@ -290,12 +308,12 @@ void Stdio::close_guest_ends() {
 }
 
 void Stdio::add_to(std::vector<pollfd>& waiting) const {
-  if (input_) input_->add_to(waiting);
+  if (input_ && !in_background_) input_->add_to(waiting);
   for (const Relay& output : outputs_) output.add_to(waiting);
 }
 
 std::uint64_t Stdio::pump(std::uint64_t output_left) {
-  if (input_) {
+  if (input_ && !in_background_) {
     (void)input_->pump(kMostAtOnce);
     if (input_->done()) end_input();
   }

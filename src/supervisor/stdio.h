@@ -70,6 +70,9 @@ class Stdio {
   bool output_done() const;   // every output has ended
   // The size of the caller's terminal changed (SIGWINCH).
   void update_window();
+  // Takes the caller's terminal over while this process is in its foreground: at the start, and
+  // whenever the process is continued (SIGCONT).
+  void follow_foreground();
   // Gives the caller's terminal its modes back. Idempotent.
   void restore_terminal();
   // Gives input that the command did not read back to a seekable standard input.
@@ -92,6 +95,7 @@ class Stdio {
   UniqueFd master_;
   UniqueFd terminal_;
   std::optional<termios> saved_modes_;
+  bool in_background_ = false;
   std::optional<Relay> input_;
   std::vector<Relay> outputs_;
 };

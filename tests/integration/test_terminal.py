@@ -1,0 +1,346 @@
+"""On a terminal: what a person at a keyboard sees and may type, and the state the terminal is left in."""
+
+import errno
+import fcntl
+import pty
+import re
+import select
+import struct
+import termios
+
+from harness import *
+
+
+class Terminal:
+    """A pseudo-terminal and one session on it."""
+
+    def __init__(self, command, cwd, rows=33, columns=101, environment=None, **streams):
+        self.master, self.slave = pty.openpty()
+        self.size(rows, columns)
+        self.before = termios.tcgetattr(self.slave)
+        self.seen = b""
+        slave = self.slave
+
+        def prepare():
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+        streams = {"stdin": slave, "stdout": slave, "stderr": slave, **streams}
+        self.process = subprocess.Popen(command, cwd=cwd, preexec_fn=prepare,
+                                        env=environment or {**os.environ, "TERM": "xterm"}, **streams)
+
+    def size(self, rows, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text):
+        os.write(self.master, text)
+
+    def read(self, timeout=10.0):
+        ready, _, _ = select.select([self.master], [], [], timeout)
+        if not ready:
+            return b""
+        try:
+            return os.read(self.master, 65536)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return b""
+
+    def expect(self, wanted):
+        """Reads up to and with `wanted`; returns what came before."""
+        deadline = time.monotonic() + 10
+        while wanted not in self.seen:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{wanted!r} did not come; came: {self.seen!r}")
+            self.seen += self.read(0.5)
+        before, _, self.seen = self.seen.partition(wanted)
+        return before
+
+    def end(self):
+        """Waits for the end; returns the status and the rest of the output."""
+        status = self.process.wait(20)
+        while block := self.read(0):
+            self.seen += block
+        return status, self.seen
+
+    def modes(self):
+        return termios.tcgetattr(self.slave)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.slave)
+        os.close(self.master)
+
+
+class OnTerminal(Case):
+    def on(self, shop, backend, arguments, options=(), **kwargs):
+        terminal = Terminal(shop.command(arguments, ["-q", *options], backend), shop.path, **kwargs)
+        if shop.user:
+            import pwd
+            os.chown(os.ttyname(terminal.slave), pwd.getpwnam(shop.user).pw_uid, -1)
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def natively(self, shop, arguments, **kwargs):
+        terminal = Terminal(shop.as_user(arguments), shop.path,
+                            environment={"PATH": "/usr/bin:/bin", "TERM": "xterm",
+                                         "LANG": "C.UTF-8", "HOME": "/tmp"}, **kwargs)
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def test_the_three_are_terminals(self):
+        code = "import os; print([os.isatty(n) for n in (0, 1, 2)], *os.get_terminal_size())"
+
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-c", code])
+            self.assertEqual(terminal.end(), (0, b"[True, True, True] 101 33\r\n"))
+            self.assertEqual(terminal.modes(), terminal.before)
+        self.everywhere(check)
+
+    def test_new_window_size(self):
+        code = """
+import os, signal
+signal.signal(signal.SIGWINCH, lambda *_: os.write(1, b"now %d %d\\n" % os.get_terminal_size()))
+os.write(1, b"ready\\n")
+while True: signal.pause()
+"""
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-c", code])
+            terminal.expect(b"ready\r\n")
+            for rows, columns in ((24, 80), (50, 200)):
+                terminal.size(rows, columns)
+                terminal.expect(b"now %d %d\r\n" % (columns, rows))
+            terminal.process.terminate()
+            self.assertEqual(terminal.end()[0], 128 + signal.SIGTERM)
+        self.everywhere(check)
+
+    def test_interrupt_key(self):
+        code = "import os, time\nos.write(1, b'ready\\n')\ntime.sleep(1000)"
+
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-c", code])
+            terminal.expect(b"ready\r\n")
+            terminal.type(b"\x03")
+            status, out = terminal.end()
+            self.assertEqual(status, 128 + signal.SIGINT)
+            self.assertIn(b"KeyboardInterrupt", out)
+            self.assertEqual(terminal.modes(), terminal.before)
+        self.everywhere(check)
+
+    def test_quit_key(self):
+        code = "import os, time\nos.write(1, b'ready\\n')\ntime.sleep(1000)"
+
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-c", code])
+            terminal.expect(b"ready\r\n")
+            terminal.type(b"\x1c")
+            self.assertEqual(terminal.end()[0], 128 + signal.SIGQUIT)
+        self.everywhere(check, users=False)
+
+    def test_end_of_input_key(self):
+        code = "print(repr(input('? ')))\ntry: input('? ')\nexcept EOFError: print('end')"
+
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-c", code])
+            terminal.expect(b"? ")
+            terminal.type(b"typed\n")
+            terminal.expect(b"'typed'\r\n? ")
+            terminal.type(b"\x04")
+            status, out = terminal.end()
+            self.assertEqual((status, out[-5:]), (0, b"end\r\n"))
+        self.everywhere(check)
+
+    def test_echo_is_the_same(self):
+        # What is seen, byte for byte: nothing twice, nothing missing, no second carriage return.
+        code = ("import getpass, sys\nprint('name', end=' '); sys.stdout.flush()\n"
+                "print(sys.stdin.readline())\n"
+                "print(len(getpass.getpass('secret? ')))\nprint('bye\\ttab')")
+
+        def talk(terminal):
+            terminal.expect(b"name ")
+            terminal.type(b"some\n")
+            seen = terminal.expect(b"secret? ")
+            terminal.type(b"hidden\n")
+            return seen, terminal.end()
+
+        def check(shop, backend):
+            bare = talk(self.natively(shop, [PYTHON, "-c", code]))
+            self.assertEqual(talk(self.on(shop, backend, [PYTHON, "-c", code])), bare)
+        self.everywhere(check)
+
+    def test_interactive_interpreter_edits_lines(self):
+        def talk(terminal):
+            terminal.expect(b">>> ")
+            terminal.type(b"12\x1b[D9 + 5\n")      # left, then in the middle: 19 + 52
+            terminal.expect(b"\n")
+            first = terminal.expect(b">>> ")
+            terminal.type(b"'ab' 'cd'\x01len(\x05)\n")  # Ctrl-A, Ctrl-E
+            terminal.expect(b"\n")
+            second = terminal.expect(b">>> ")
+            terminal.type(b"\x1b[A\n")             # up: the line before
+            terminal.expect(b"\n")
+            third = terminal.expect(b">>> ")
+            terminal.type(b"imp\t")
+            terminal.expect(b"import")
+            terminal.type(b"\x15exit(3)\n")
+            return [re.sub(rb"\x1b\[[?0-9;]*[a-zA-Z]|\r", b"", text).strip()
+                    for text in (first, second, third)], terminal.end()[0]
+
+        def check(shop, backend):
+            bare = talk(self.natively(shop, [PYTHON, "-q"]))
+            self.assertEqual(bare[1], 3)
+            terminal = self.on(shop, backend, [PYTHON, "-q"])
+            self.assertEqual(talk(terminal), bare)
+            self.assertEqual(bare[0], [b"71", b"4", b"4"])
+            self.assertEqual(terminal.modes(), terminal.before)
+        self.everywhere(check)
+
+    def test_interactive_interpreter_goes_on_after_an_interrupt(self):
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-q"])
+            terminal.expect(b">>> ")
+            terminal.type(b"while True: pass\n\n")
+            terminal.expect(b"... ")
+            time.sleep(0.1)  # until the loop runs; too early only moves the interrupt to the prompt
+            terminal.type(b"\x03")
+            terminal.expect(b"KeyboardInterrupt")
+            terminal.expect(b">>> ")
+            terminal.type(b"6 * 7\n")
+            terminal.expect(b"42\r\n")
+            terminal.expect(b">>> ")
+            terminal.type(b"\x04")
+            self.assertEqual(terminal.end()[0], 0)
+        self.everywhere(check)
+
+    def test_modes_are_restored_however_the_run_ends(self):
+        endings = {
+            "wall": (["--wall", "100ms"], "import time; time.sleep(100)", 124),
+            "cpu": (["--cpu", "100ms"], "while True: pass", 124),
+            "output": (["--output", "10"], "print('x' * 100)", 121),
+            "violation": (["--on-deny=kill"], "open('/etc/shadow')", 120),
+            "segv": ([], "import ctypes; ctypes.string_at(0)", 139),
+            "kill": ([], "import os; os.kill(os.getpid(), 9)", 137),
+            "raw": ([], "import tty; tty.setraw(0)", 0),
+            "missing": (["--ro", "/no/such"], "pass", 125),
+        }
+
+        def check(shop, backend):
+            for name, (options, code, status) in endings.items():
+                terminal = self.on(shop, backend, [PYTHON, "-c", code], options)
+                self.assertEqual(terminal.end()[0], status, name)
+                self.assertEqual(terminal.modes(), terminal.before, name)
+        self.everywhere(check)
+
+    def test_modes_are_restored_when_signals_end_the_run(self):
+        code = "import os, signal\nos.write(1, b'ready\\n')\nwhile True: signal.pause()"
+
+        def check(shop, backend):
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                terminal = self.on(shop, backend, [PYTHON, "-c", code])
+                terminal.expect(b"ready\r\n")
+                self.assertNotEqual(terminal.modes(), terminal.before)  # the keys are the command's
+                terminal.process.send_signal(number)
+                self.assertEqual(terminal.end()[0], 128 + number)
+                self.assertEqual(terminal.modes(), terminal.before)
+        self.everywhere(check)
+
+    def test_output_in_a_pipe(self):
+        code = "import os; print([os.isatty(n) for n in (0, 1, 2)]); print(input())"
+
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-c", code], stdout=subprocess.PIPE)
+            terminal.type(b"typed\n")
+            out = terminal.process.stdout.read()
+            terminal.process.stdout.close()
+            self.assertEqual((out, terminal.end()[0]), (b"[True, False, True]\ntyped\n", 0))
+            self.assertEqual(terminal.modes(), terminal.before)
+        self.everywhere(check)
+
+    def test_input_from_a_pipe(self):
+        code = "import os; print([os.isatty(n) for n in (0, 1, 2)]); print(repr(input()))"
+
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-c", code], stdin=subprocess.PIPE)
+            terminal.process.stdin.write(b"piped\n")
+            terminal.process.stdin.close()
+            status, out = terminal.end()
+            self.assertEqual((status, out), (0, b"[False, True, True]\r\n'piped'\r\n"))
+            self.assertEqual(terminal.modes(), terminal.before)
+        self.everywhere(check)
+
+    def test_errors_in_a_file(self):
+        code = "import os, sys; print([os.isatty(n) for n in (0, 1, 2)]); print('e', file=sys.stderr)"
+
+        def check(shop, backend):
+            path = shop.file("errors", "", 0o666)
+            with open(path, "wb") as errors:
+                terminal = self.on(shop, backend, [PYTHON, "-c", code], stderr=errors)
+                self.assertEqual(terminal.end(), (0, b"[True, True, False]\r\n"))
+            with open(path, "rb") as f:
+                self.assertEqual(f.read(), b"e\n")
+        self.everywhere(check)
+
+    def test_run_in_the_background_leaves_the_terminal_alone(self):
+        # `vitrine ... &` in an interactive shell: the modes and the keys are the shell's.
+        code = ("import os, sys, time\nos.write(1, b'ready\\n')\n"
+                "open('/tmp/x', 'w'); time.sleep(0.3); print('done')")
+        shell = """
+import os, signal, subprocess, sys, termios
+before = termios.tcgetattr(0)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+child = subprocess.Popen(sys.argv[1:], preexec_fn=lambda: (os.setpgid(0, 0),
+                         signal.signal(signal.SIGTTOU, signal.SIG_DFL)))
+line = sys.stdin.readline()
+same = termios.tcgetattr(0) == before
+print("same" if same else "changed", repr(line), child.wait(), termios.tcgetattr(0) == before)
+"""
+        def check(shop, backend):
+            command = shop.command([PYTHON, "-c", code], ["-q"], backend)
+            terminal = Terminal([PYTHON, "-c", shell, *command], shop.path)
+            self.addCleanup(terminal.close)
+            terminal.expect(b"ready\r\n")
+            terminal.type(b"typed\n")
+            status, out = terminal.end()
+            self.assertEqual(status, 0)
+            self.assertIn(b"done", out)
+            self.assertIn(b"same 'typed\\n' 0 True", out)
+        self.everywhere(check)
+
+    def test_job_that_is_stopped_and_continued(self):
+        # `kill -TSTP`, then `fg`: the shell has its modes in between, and the command goes on.
+        code = "import os\nos.write(1, b'ready\\n')\nprint(repr(input()))"
+
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-c", code])
+            terminal.expect(b"ready\r\n")
+            terminal.process.send_signal(signal.SIGTSTP)
+            os.waitid(os.P_PID, terminal.process.pid, os.WSTOPPED | os.WNOWAIT)
+            self.assertEqual(terminal.modes(), terminal.before)
+            terminal.process.send_signal(signal.SIGCONT)
+            terminal.type(b"typed\n")
+            terminal.expect(b"'typed'\r\n")
+            self.assertEqual(terminal.end()[0], 0)
+            self.assertEqual(terminal.modes(), terminal.before)
+        self.everywhere(check)
+
+    def test_the_terminal_inside_is_another(self):
+        # The caller's terminal must not be reachable: its keys could be typed by the program.
+        code = """
+import fcntl, os, termios
+for n in (0, 1, 2):
+    try: fcntl.ioctl(n, termios.TIOCSTI, b"x"); print("typed")
+    except OSError as error: print(error.errno)
+try: print(os.open("/dev/tty", os.O_RDWR) >= 0)
+except OSError as error: print(error.errno)
+"""
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-c", code])
+            status, out = terminal.end()
+            self.assertEqual((status, out.split()[:3]), (0, [b"1"] * 3))
+        self.everywhere(check)
+
+
+if __name__ == "__main__":
+    main()

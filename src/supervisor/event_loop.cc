@@ -21,6 +21,13 @@ timespec to_timespec(Nanoseconds value) {
   return {seconds.count(), (value - seconds).count()};
 }
 
+bool asks_to_end(const std::vector<signalfd_siginfo>& signals) {
+  return std::ranges::any_of(signals, [](const signalfd_siginfo& info) {
+    const int signal = static_cast<int>(info.ssi_signo);
+    return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
+  });
+}
+
 }  // namespace
 
 EventLoop::EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef working_directory)
@@ -204,7 +211,7 @@ void EventLoop::drain_output() {
     parts_.stdio.add_to(waiting_);
     waiting_.push_back({parts_.signals, POLLIN, 0});
     (void)::poll(waiting_.data(), waiting_.size(), 20);
-    if (!read_signals(parts_.signals).empty()) return;
+    if (asks_to_end(read_signals(parts_.signals))) return;
   }
 }
 

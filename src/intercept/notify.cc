@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/feature.h"
 #include "base/kernel.h"
 #include "intercept/ptrace_backend.h"
 
@@ -41,12 +42,16 @@ Result<std::unique_ptr<NotifyInterceptor>> NotifyInterceptor::create(UniqueFd li
   install.id = ~0ULL;
   install.flags = SECCOMP_ADDFD_FLAG_SEND;
   install.srcfd = static_cast<__u32>(listener.get());
-  if (::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &install) == 0 || errno != ENOENT) {
+  if (fails_as_absent(Feature::kAddfdSend, EINVAL) ||
+      ::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &install) == 0 || errno != ENOENT) {
     return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_ADDFD, SECCOMP_ADDFD_FLAG_SEND)");
   }
   // Linux 6.6: the answer wakes the task on this CPU at once. Older kernels say EINVAL: slower
   // only.
-  (void)::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+  if (!is_taken_away(Feature::kSyncWakeUp)) {
+    (void)::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+                  SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+  }
   std::unique_ptr<NotifyInterceptor> made(
       new NotifyInterceptor(std::move(listener), std::move(channel)));
   made->request_.resize(std::max<std::size_t>(sizes.seccomp_notif, sizeof(seccomp_notif)));

@@ -18,17 +18,6 @@ constexpr Capabilities kSyscallCapabilities{.name = "syscall", .sees_results = t
 
 constexpr Outcome kGone{.result = 0, .known = false, .delivered = false};
 
-// PTRACE_GET_SYSCALL_INFO (Linux 5.3).
-Result<__ptrace_syscall_info> syscall_info(pid_t tid) {
-  __ptrace_syscall_info info{};
-  if (::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), tid, sizeof info, &info) >
-      0) {
-    return info;
-  }
-  if (errno == ESRCH) return fail_task_gone("ptrace(PTRACE_GET_SYSCALL_INFO)");
-  return fail_errno("ptrace(PTRACE_GET_SYSCALL_INFO)");
-}
-
 // The beginning of a buffer of the program; "" where it cannot be read.
 std::string leading_bytes(pid_t tid, std::uint64_t address, std::uint64_t length) {
   constexpr std::uint64_t kShown = 32;
@@ -111,7 +100,7 @@ Result<SyscallEvent> PtraceBackend::event_of(const tracee::TaskEvent& event,
     if (event.value == kForeignAbiData) call.audit_arch = AUDIT_ARCH_I386;
     return call;
   }
-  Result<__ptrace_syscall_info> info = syscall_info(event.tid);
+  Result<__ptrace_syscall_info> info = tracee::syscall_info(event.tid);
   if (!info) return tl::make_unexpected(info.error());
   call.audit_arch = info->arch;
   return call;
@@ -171,6 +160,18 @@ void PtraceBackend::note_exit(pid_t tid, std::int64_t result) {
   observer_(call.event, bytes, result);
 }
 
+void PtraceBackend::task_executed(pid_t former, pid_t tid) {
+  if (!injector_.has_executed(former)) entered_.erase(former);  // the launcher's own call
+  injector_.task_executed(former, tid);
+  if (former == tid) return;
+  entered_.erase(tid);
+  if (auto call = entered_.extract(former)) {
+    call.key() = tid;
+    call.mapped().event.tid = tid;
+    entered_.insert(std::move(call));
+  }
+}
+
 void PtraceBackend::task_ended(pid_t tid) {
   injector_.task_ended(tid);
   const auto entered = entered_.find(tid);
@@ -189,7 +190,7 @@ Result<std::optional<Stop>> PtraceBackend::on_stop(const tracee::TaskEvent& even
     return fail(EIO, "a seccomp stop without a filter");
   }
   if (mode_ == Mode::kTrace) return resumed(event.tid);  // an exit, on the way of an execution
-  Result<__ptrace_syscall_info> info = syscall_info(event.tid);
+  Result<__ptrace_syscall_info> info = tracee::syscall_info(event.tid);
   if (!info) return tl::make_unexpected(info.error());
   if (info->op == PTRACE_SYSCALL_INFO_ENTRY) return on_entry(event);
   if (observer_) note_exit(event.tid, info->exit.rval);

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "base/feature.h"
+
 namespace vitrine::supervisor {
 namespace {
 
@@ -49,6 +51,7 @@ std::size_t attribute_size(int abi) {
 
 Result<LandlockRuleset> make_ruleset(const std::vector<int>& executables) {
   LandlockRuleset ruleset;
+  if (is_taken_away(Feature::kLandlock)) return ruleset;
   const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kCreateRulesetVersion);
   // ENOSYS: not built in; EOPNOTSUPP: not enabled at boot; EPERM: refused by a filter around us.
   if (abi < 1) return ruleset;

@@ -1,5 +1,6 @@
 #include "supervisor/launcher.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -18,10 +19,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
+#include <memory>
 
+#include "base/feature.h"
 #include "base/kernel.h"
 #include "supervisor/identity.h"
 #include "tracee/ptrace.h"
+#include "tracee/remote_memory.h"
 
 namespace vitrine::supervisor {
 namespace {
@@ -70,8 +75,9 @@ struct ChildImage {
   const LaunchPlan* plan;
   std::vector<char*> argv;
   std::vector<char*> envp;
-  int go;       // read end: one byte when the parent has seized us
-  int reports;  // write end
+  int go;              // read end: one byte when the parent has seized us
+  int reports;         // write end
+  int highest_fd = 2;  // where close_range(2) is absent
 };
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
@@ -140,6 +146,11 @@ bool set_limits(const LaunchPlan& plan) {
 }
 
 long install(const LaunchPlan& plan, unsigned long flags) {
+  if (fails_as_absent(Feature::kSeccomp, ENOSYS)) return -1;
+  const bool listens = (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+  const bool waits = (flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) != 0;
+  if (listens && fails_as_absent(Feature::kListener, EINVAL)) return -1;
+  if (waits && fails_as_absent(Feature::kWaitKillableRecv, EINVAL)) return -1;
   sock_fprog program{static_cast<unsigned short>(plan.filter.size()),
                      const_cast<sock_filter*>(plan.filter.data())};
   return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
@@ -156,13 +167,28 @@ long install_filter(const LaunchPlan& plan) {
   return install(plan, SECCOMP_FILTER_FLAG_NEW_LISTENER);
 }
 
+bool close_range(unsigned first, unsigned flags) {
+  return !fails_as_absent(Feature::kCloseRange, ENOSYS) &&
+         ::syscall(SYS_close_range, first, ~0U, flags) == 0;
+}
+
+// The highest number that is open, for the loop in place of close_range(2).
+int highest_descriptor() {
+  int highest = 2;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/fd"), &::closedir);
+  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
+    highest = std::max(highest, std::atoi(entry->d_name));
+  }
+  return highest;
+}
+
 // All that is not handed over disappears at exec; in a shared table, the table is left first.
-bool own_descriptors(const LaunchPlan& plan) {
+bool own_descriptors(const ChildImage& image) {
+  const LaunchPlan& plan = *image.plan;
   const unsigned flags = CLOSE_RANGE_CLOEXEC | (plan.listener ? CLOSE_RANGE_UNSHARE : 0U);
-  if (::syscall(SYS_close_range, 3U, ~0U, flags) != 0) {
+  if (!close_range(3, flags)) {
     if (plan.listener) return false;  // without the unshare this would be the supervisor's table
-    const long most = ::sysconf(_SC_OPEN_MAX);
-    for (int fd = 3; fd < most; ++fd) (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (int fd = 3; fd <= image.highest_fd; ++fd) (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
   }
   for (int number = 0; number < 3; ++number) {
     if (::dup2(plan.stdio[static_cast<std::size_t>(number)], number) != number) return false;
@@ -200,7 +226,7 @@ bool own_descriptors(const LaunchPlan& plan) {
   check(image, kHandshake, ::write(image.reports, &ready, sizeof ready) == sizeof ready);
   // With stop_every_call the parent stops us here; from then on each call is seen.
   check(image, kHandshake, !plan.stop_every_call || ::read(image.go, &byte, 1) == 1);
-  check(image, kDescriptors, own_descriptors(plan));
+  check(image, kDescriptors, own_descriptors(image));
   sigset_t none;
   ::sigemptyset(&none);
   check(image, kSignals, ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0);
@@ -268,6 +294,10 @@ Result<Launched> launch(const LaunchPlan& plan) {
   UniqueFd reports_write(reports[1]);
 
   ChildImage image{&plan, pointers(plan.argv), pointers(plan.environment), go[0], reports[1]};
+  if (!close_range(~0U, CLOSE_RANGE_CLOEXEC)) {  // no such number: only asks whether it is there
+    if (plan.listener) return fail_errno("close_range");
+    image.highest_fd = highest_descriptor();
+  }
   // A launch that failed has left us undumpable, which the child would inherit.
   (void)set_dumpable(true);
   const pid_t pid = fork_child(plan.listener);
@@ -285,12 +315,22 @@ Result<Launched> launch(const LaunchPlan& plan) {
   if (message && message->step != kReady) {
     message = fail(message->error, kStepNames[message->step]);
   }
+  // A notification leaves the task running as ptrace sees it: its memory must be readable all the
+  // same.
+  if (message && plan.listener) {
+    const auto here = reinterpret_cast<tracee::RemoteAddress>(&image);
+    const Result<int> read = tracee::RemoteMemory(pid).read_value<int>(here);
+    if (!read) message = fail(EPERM, "process_vm_readv, /proc/PID/mem");
+  }
   if (!message) {
     abandon(pid);
     return tl::make_unexpected(message.error());
   }
   if (plan.stop_every_call) {
     Status stopped = tracee::interrupt(pid);
+    // Without it a 32-bit call could not be told from a native one: before Linux 5.3, and in
+    // gVisor.
+    if (stopped) stopped = tracee::syscall_info(pid).map([](const auto&) {});
     if (stopped) stopped = tracee::resume_to_syscall(pid, 0);
     if (stopped && ::write(go_write.get(), "", 1) != 1) stopped = fail_errno("write");
     if (!stopped) {

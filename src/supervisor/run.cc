@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "base/feature.h"
 #include "intercept/builtin_filters.h"
 #include "intercept/filter.h"
 #include "intercept/notify.h"
@@ -148,6 +149,7 @@ Status prepare(const RunRequest& request, Setup& setup) {
 
   vfs::Options options;
   options.identity = guest_identity();
+  options.use_openat2 = !is_taken_away(Feature::kOpenat2);
   Result<std::unique_ptr<vfs::FileSystem>> files = vfs::FileSystem::build(
       within_memory(request.policy.files(), request.policy.limits().memory_bytes), options);
   if (!files) return tl::make_unexpected(files.error());

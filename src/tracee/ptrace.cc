@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "base/feature.h"
+
 namespace vitrine::tracee {
 namespace {
 
@@ -102,6 +104,15 @@ Status interrupt(pid_t tid) {
 }
 
 Status listen(pid_t tid) { return request(PTRACE_LISTEN, tid, 0, "ptrace(PTRACE_LISTEN)"); }
+
+Result<__ptrace_syscall_info> syscall_info(pid_t tid) {
+  constexpr const char* kName = "ptrace(PTRACE_GET_SYSCALL_INFO)";
+  constexpr auto kRequest = static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO);
+  __ptrace_syscall_info info{};
+  if (fails_as_absent(Feature::kGetSyscallInfo, EIO)) return fail_errno(kName);
+  if (::ptrace(kRequest, tid, sizeof info, &info) > 0) return info;
+  return errno == ESRCH ? fail_task_gone(kName) : fail_errno(kName);
+}
 
 Result<siginfo_t> signal_info(pid_t tid) {
   siginfo_t info{};

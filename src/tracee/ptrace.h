@@ -3,6 +3,7 @@
 #pragma once
 
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -48,6 +49,8 @@ Status resume_to_syscall(pid_t tid, int signal);
 Status interrupt(pid_t tid);
 // Leaves a group-stopped task stopped, but lets SIGCONT reach it (PTRACE_LISTEN).
 Status listen(pid_t tid);
+// PTRACE_GET_SYSCALL_INFO (Linux 5.3) of a stopped task: which ABI a call came by, and its result.
+Result<__ptrace_syscall_info> syscall_info(pid_t tid);
 // siginfo of the signal-delivery-stop.
 Result<siginfo_t> signal_info(pid_t tid);
 

@@ -1,5 +1,7 @@
 // The memory of a supervised task. Reads and writes obey the page protections the program set
 // (process_vm_readv(2), process_vm_writev(2)), so that EFAULT is what the kernel itself would give.
+// Where those calls are refused, /proc/TID/mem takes their place, and PEEKDATA and POKEDATA where
+// that is refused as well: both write to pages of the task's own that it made read-only.
 #pragma once
 
 #include <sys/types.h>

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <climits>
 
+#include "base/feature.h"
 #include "vfs/path.h"
 
 namespace vitrine::vfs {
@@ -59,6 +60,18 @@ Result<UniqueFd> HostFolders::open_by_components(int folder, const std::string& 
     at = std::move(next);
   }
   return at;
+}
+
+bool may_access(int fd, int mode) {
+  const bool absent = is_taken_away(Feature::kFaccessat2);
+  if (!absent && ::syscall(SYS_faccessat2, fd, "", mode, AT_EMPTY_PATH | AT_EACCESS) == 0) {
+    return true;
+  }
+  if (!absent && errno == EACCES) return false;
+  // Before Linux 5.8, and below filters that do not know it: by the real ids, which are the same or
+  // may do less.
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  return ::syscall(SYS_faccessat, AT_FDCWD, path.c_str(), mode) == 0;
 }
 
 Result<std::string> read_link_of(int fd) {

@@ -26,4 +26,7 @@ class HostFolders {
 // Target of the link behind an O_PATH descriptor.
 Result<std::string> read_link_of(int fd);
 
+// Whether the supervisor itself may access what `fd` (O_PATH) refers to; mode as access(2).
+bool may_access(int fd, int mode);
+
 }  // namespace vitrine::vfs

@@ -135,8 +135,7 @@ Status TreeFileSystem::access(const Caller& caller, const DirectoryRef& base, st
   if ((mode & W_OK) != 0 && !device) return fail(EROFS, "access");
   if (const auto* host = place->host()) {
     if (place->is_link()) return {};
-    if (::faccessat(host->fd.get(), "", mode & ~W_OK, AT_EMPTY_PATH | AT_EACCESS) != 0)
-      return fail(EACCES, "access");
+    if (!may_access(host->fd.get(), mode & ~W_OK)) return fail(EACCES, "access");
     return {};
   }
   const auto attributes = this->attributes(*place);

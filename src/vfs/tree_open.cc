@@ -230,8 +230,7 @@ Result<UniqueFd> TreeFileSystem::open_program(const Caller& caller, const Direct
   auto place = resolver_.resolve(caller, base->place(), path, FinalLink::kFollow);
   if (!place) return pass_on(place.error());
   if (place->host() == nullptr || place->type != S_IFREG) return fail(EACCES, "execve");
-  if (::faccessat(place->host()->fd.get(), "", X_OK, AT_EMPTY_PATH | AT_EACCESS) != 0)
-    return fail(EACCES, "execve");
+  if (!may_access(place->host()->fd.get(), X_OK)) return fail(EACCES, "execve");
   return std::move(place->host()->fd);
 }
 

@@ -183,10 +183,14 @@ void Injector::task_ended(pid_t tid) {
   tgids_.erase(task);
 }
 
-void Injector::task_executed(pid_t tid, pid_t tgid) {
-  executions_.erase(tid);
-  tgids_[tid] = tgid;
-  processes_[tgid] = Process{0, true};
+// exec leaves one thread, under the leader's id, with a fresh memory.
+void Injector::task_executed(pid_t former, pid_t tid) {
+  for (const pid_t id : {former, tid}) {
+    executions_.erase(id);
+    tgids_.erase(id);
+  }
+  tgids_[tid] = tid;
+  processes_[tid] = Process{0, true};
 }
 
 Injector::Process& Injector::process_of(pid_t tid) { return processes_[tgids_[tid]]; }

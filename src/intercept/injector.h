@@ -65,7 +65,7 @@ class Injector {
   // --- the tree, as Interceptor is told of it
   void task_started(pid_t tid, pid_t tgid, pid_t parent);
   void task_ended(pid_t tid);
-  void task_executed(pid_t tid, pid_t tgid);
+  void task_executed(pid_t former, pid_t tid);
 
   // Answers the call that the task waits in. The task stays stopped.
   Status answer(pid_t tid, std::int64_t result) const;

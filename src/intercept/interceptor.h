@@ -54,7 +54,8 @@ class Interceptor {
   // --- the tree, as it changes. `parent`: the tgid it was created by.
   virtual void task_started(pid_t, pid_t /*tgid*/, pid_t /*parent*/) {}
   virtual void task_ended(pid_t) {}
-  virtual void task_executed(pid_t, pid_t /*tgid*/) {}
+  // `former`: the id that it had before; the leader's from now on.
+  virtual void task_executed(pid_t /*former*/, pid_t) {}
 
   // --- every single call (capabilities().sees_results). The observer is told of each call that the
   // kernel performed: its registers, the leading bytes of what it wrote out of the program's

@@ -31,7 +31,9 @@ class NotifyInterceptor final : public Interceptor {
     injector_.task_started(tid, tgid, parent);
   }
   void task_ended(pid_t tid) override { injector_.task_ended(tid); }
-  void task_executed(pid_t tid, pid_t tgid) override { injector_.task_executed(tid, tgid); }
+  void task_executed(pid_t former, pid_t tid) override {
+    injector_.task_executed(former, tid);
+  }
 
  private:
   NotifyInterceptor(UniqueFd listener, DescriptorChannel channel)

@@ -37,7 +37,7 @@ class PtraceBackend final : public Interceptor {
   }
   void task_ended(pid_t tid) override;
   void observe(Observer observer) override { observer_ = std::move(observer); }
-  void task_executed(pid_t tid, pid_t tgid) override { injector_.task_executed(tid, tgid); }
+  void task_executed(pid_t former, pid_t tid) override;
 
  private:
   Result<std::optional<Stop>> resumed(pid_t tid);

@@ -87,6 +87,19 @@ void Dispatcher::task_ended(const tracee::Task& task) {
   expected_.erase(task.tgid);
 }
 
+void Dispatcher::task_renamed(pid_t former, pid_t tid) {
+  if (former == tid) return;
+  if (const auto fs = fs_.find(former); fs != fs_.end()) {
+    fs_[tid] = fs->second;
+    fs_.erase(former);
+  }
+  continued_.erase(tid);
+  if (auto call = continued_.extract(former)) {
+    call.key() = tid;
+    continued_.insert(std::move(call));
+  }
+}
+
 std::string Dispatcher::program(pid_t tgid) const {
   const auto known = programs_.find(tgid);
   return known == programs_.end() ? std::string() : known->second;

@@ -39,6 +39,8 @@ class Dispatcher {
   // --- what the kernel keeps with a task
   void task_started(const tracee::Task& task);
   void task_ended(const tracee::Task& task);
+  // exec by a thread that was not the leader: it goes on under the leader's id.
+  void task_renamed(pid_t former, pid_t tid);
   // Guest path of a process's working directory.
   std::string working_directory(pid_t tgid) const;
   // Guest path of the program that a process executes.

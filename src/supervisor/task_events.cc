@@ -122,7 +122,8 @@ Status EventLoop::verify_from_outside(pid_t pid) const {
 
 void EventLoop::on_exec(pid_t tid, pid_t former) {
   tasks_.collapse_to_leader(tid, former);
-  parts_.interceptor.task_executed(tid, tid);
+  dispatcher_.task_renamed(former, tid);
+  parts_.interceptor.task_executed(former, tid);
   if (!command_runs_) {
     if (Status verified = verify_from_outside(tid); !verified) {
       return end_run(Verdict::kSetupError, verified.error().message());

@@ -58,7 +58,10 @@ int main(int argc, char **argv) {
   pthread_t thread;
   if (pthread_create(&thread, NULL, change, NULL) != 0) return 98;
   unsigned long shown = 0, secret = 0, failed = 0;
-  for (unsigned long i = 0; i < calls || atomic_load(&changes) < 1000000; ++i) {
+  // On until both letters were met: a busy machine may keep the other thread from its CPU for a while.
+  for (unsigned long i = 0; i < calls || atomic_load(&changes) < 1000000 ||
+                            ((shown == 0 || secret + failed == 0) && i < 20 * calls);
+       ++i) {
     switch (look(argv[1])) {
       case 'o': ++shown; break;
       case 0: ++failed; break;

@@ -125,15 +125,16 @@ void EventLoop::take_call(intercept::Stop stop) {
   if (!dispatcher_.violation().empty()) end_run(Verdict::kViolation, dispatcher_.violation());
 }
 
-// The launcher's own execveat, once: our code made it, its arguments lie in our memory, and the
-// program it names is the descriptor that was opened for it.
+// The launcher's own calls: the one that leaves its descriptors behind, and the execveat, once. Our
+// code made them, their arguments lie in our memory, and the program is the descriptor that was
+// opened for it. They are not the command's, so no record is made of them.
 bool EventLoop::admit_launch(const intercept::Stop& stop) {
   const arch::SyscallRow* row = arch::find_syscall(stop.event().number);
   const bool ours = stop.event().tid == launched_.pid &&
                     stop.event().audit_arch == arch::kNativeAuditArch && row != nullptr &&
-                    row->name == "execveat";
+                    (row->name == "execveat" || row->name == "close_range");
   if (!ours || launch_admitted_) return false;
-  launch_admitted_ = true;
+  launch_admitted_ = row->name == "execveat";
   return true;
 }
 

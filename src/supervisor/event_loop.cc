@@ -68,6 +68,7 @@ Ending EventLoop::run() {
   usage.output_bytes = output_;
   usage.processes_peak = tasks_.peak_processes();
   usage.threads_peak = tasks_.peak_threads();
+  (void)parts_.files.scratch_used();  // a short run may have filled it between two looks
   usage.scratch_peak_bytes = parts_.files.scratch_peak();
   return ending_as_;
 }

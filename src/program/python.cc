@@ -62,13 +62,18 @@ std::vector<std::string> library_folders(const std::string& prefix, const std::s
   return folders;
 }
 
+// The interpreter's other usual names in its folder. They are asked for one by one: a folder like
+// /usr/bin has more than a thousand entries, and this is on the way of every start.
 void show_other_names(const std::string& path, FileRules& rules) {
   const auto real = real_path(path);
+  if (!real) return;
   const std::string folder(parent_of(path));
-  for (const std::string& name : names_in_folder(folder)) {
+  const std::string own(name_in(*real));
+  for (const std::string& name :
+       {own, std::string("python"), std::string("python3"), std::string("python2"),
+        std::string("pypy"), std::string("pypy3")}) {
     const std::string other = join_path(folder, name);
-    if (other == path || !is_python_name(name)) continue;
-    if (real_path(other) == real) show(rules, other, "interpreter");
+    if (other != path && real_path(other) == real) show(rules, other, "interpreter");
   }
 }
 

@@ -242,7 +242,7 @@ void Dispatcher::record(const DecodedCall& call, const tracee::Task& task, const
   }
   std::optional<std::int64_t> result;
   if (outcome.known && outcome.delivered) result = outcome.result;
-  write_record(call, task, decision, result, time);
+  write_record(call, task, decision, result, time, took);
 }
 
 void Dispatcher::write_record(const DecodedCall& call, const tracee::Task& task,
@@ -258,7 +258,7 @@ void Dispatcher::write_record(const DecodedCall& call, const tracee::Task& task,
   entry.arguments = arguments_of(call);
   entry.decision = decision;
   entry.result = result;
-  entry.took = parts_.budget.elapsed() - time;
+  entry.took = took;
   parts_.audit.write(entry);
 }
 
@@ -267,7 +267,8 @@ void Dispatcher::observed(const SyscallEvent& event, const std::string& leading_
   const tracee::Task* task = parts_.tasks.find(event.tid);
   if (task == nullptr) return;
   if (const auto known = continued_.find(event.tid); known != continued_.end()) {
-    write_record(known->second.call, *task, known->second.decision, result, known->second.time);
+    write_record(known->second.call, *task, known->second.decision, result, known->second.time,
+                 parts_.budget.elapsed() - known->second.time);
     continued_.erase(known);
     return;
   }
@@ -279,7 +280,8 @@ void Dispatcher::observed(const SyscallEvent& event, const std::string& leading_
     const bool buffer = kind == arch::kInBuffer || kind == arch::kOutBuffer;
     if (buffer && !leading_bytes.empty()) call.strings[i] = StringArgument{leading_bytes, 0};
   }
-  write_record(call, *task, {Action::kAllow, 0, "native"}, result, parts_.budget.elapsed());
+  write_record(call, *task, {Action::kAllow, 0, "native"}, result, parts_.budget.elapsed(),
+               std::nullopt);
 }
 
 Status Dispatcher::dispatch(intercept::Stop stop) {
@@ -299,9 +301,11 @@ Status Dispatcher::dispatch(intercept::Stop stop) {
   if (const auto* execution = std::get_if<Execute>(&answer.effect)) {
     expect_program(task->tgid, execution->program.get(), execution->path);
   }
+  // Up to the answer: behind it the task may run at once, on this CPU.
+  const Nanoseconds took = parts_.budget.elapsed() - time;
   Result<Outcome> outcome = parts_.interceptor.apply(std::move(stop), std::move(answer.effect));
   if (!outcome) return tl::make_unexpected(outcome.error());
-  record(call, *task, decision, *outcome, time);
+  record(call, *task, decision, *outcome, time, took);
   return {};
 }
 

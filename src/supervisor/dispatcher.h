@@ -68,9 +68,10 @@ class Dispatcher {
   syscalls::Answer by_disposition(const DecodedCall& call) const;
   void enforce_on_deny(const DecodedCall& call, syscalls::Answer& answer);
   void record(const DecodedCall& call, const tracee::Task& task, const Decision& decision,
-              const Outcome& outcome, Nanoseconds time);
+              const Outcome& outcome, Nanoseconds time, Nanoseconds took);
   void write_record(const DecodedCall& call, const tracee::Task& task, const Decision& decision,
-                    std::optional<std::int64_t> result, Nanoseconds time);
+                    std::optional<std::int64_t> result, Nanoseconds time,
+                    std::optional<Nanoseconds> took);
   std::shared_ptr<syscalls::FsContext> fs_of(pid_t tid);
 
   Parts parts_;

@@ -92,6 +92,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void on_end(const tracee::TaskEvent& event);
   void on_first_process_end(const tracee::TaskEvent& event);
   void make_room_for_clone(const SyscallEvent& event);
+  bool some_task_is_exiting() const;
   bool admit_launch(const intercept::Stop& stop);
   Status verify_from_outside(pid_t pid) const;
   bool turned_into_no_space(pid_t tid);

@@ -3,12 +3,14 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 
 #include "supervisor/event_loop.h"
 #include "tracee/proc_status.h"
 #include "tracee/registers.h"
+#include "tracee/usage.h"
 
 namespace vitrine::supervisor {
 
@@ -213,8 +215,14 @@ void EventLoop::on_first_process_end(const TaskEvent& event) {
   kill_tree();  // orphans end with the command
 }
 
+bool EventLoop::some_task_is_exiting() const {
+  return std::ranges::any_of(tasks_.processes(), [this](pid_t pid) {
+    return std::ranges::any_of(tasks_.threads(pid), tracee::is_exiting);
+  });
+}
+
 // Threads that were joined may not have been reaped when the next one is created: their ends are
-// taken in first, and near the limit they are given a moment to arrive.
+// taken in first, and at the limit those that are under way are waited for.
 void EventLoop::make_room_for_clone(const SyscallEvent& event) {
   const arch::SyscallRow* row = arch::find_syscall(event.number);
   if (row == nullptr || (row->name != "clone" && row->name != "fork" && row->name != "vfork")) {
@@ -222,7 +230,9 @@ void EventLoop::make_room_for_clone(const SyscallEvent& event) {
   }
   take_task_events();
   constexpr timespec kMoment{0, 200'000};
-  for (int i = 0; i < 10 && tasks_.thread_count() >= limits().threads; ++i) {
+  constexpr int kMostMoments = 100;
+  const auto is_full = [this] { return tasks_.thread_count() >= limits().threads; };
+  for (int i = 0; i < kMostMoments && is_full() && some_task_is_exiting(); ++i) {
     ::nanosleep(&kMoment, nullptr);
     take_task_events();
   }

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "base/unique_fd.h"
 #include "tracee/proc_status.h"
@@ -36,6 +37,23 @@ Result<std::uint64_t> data_size(pid_t tgid) {
   unsigned long long pages = 0;
   if (std::sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) != 1) return fail(EIO, path);
   return pages * 4096;
+}
+
+// proc(5), /proc/pid/stat: the ninth field holds the kernel's flags of the task.
+bool is_exiting(pid_t tid) {
+  constexpr unsigned kExiting = 0x4;  // PF_EXITING, include/linux/sched.h
+  char path[48];
+  std::snprintf(path, sizeof path, "/proc/%d/stat", tid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  char text[512]{};
+  if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) return true;  // gone
+  const char* const end_of_name = std::strrchr(text, ')');
+  unsigned flags = 0;
+  if (end_of_name == nullptr ||
+      std::sscanf(end_of_name, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1) {
+    return false;
+  }
+  return (flags & kExiting) != 0;
 }
 
 }  // namespace vitrine::tracee

@@ -226,7 +226,7 @@ void Dispatcher::enforce_on_deny(const DecodedCall& call, Answer& answer) {
 }
 
 void Dispatcher::record(const DecodedCall& call, const tracee::Task& task, const Decision& decision,
-                        const Outcome& outcome, Nanoseconds time) {
+                        const Outcome& outcome, Nanoseconds time, Nanoseconds took) {
   const bool all = parts_.audit.level() == audit::Level::kAll;
   // Where there is a filter it refuses these unseen: the records of all backends are to agree.
   const bool unseen = call.row != nullptr && call.row->disposition == arch::kAbsentInKernel;
@@ -247,7 +247,7 @@ void Dispatcher::record(const DecodedCall& call, const tracee::Task& task, const
 
 void Dispatcher::write_record(const DecodedCall& call, const tracee::Task& task,
                               const Decision& decision, std::optional<std::int64_t> result,
-                              Nanoseconds time) {
+                              Nanoseconds time, std::optional<Nanoseconds> took) {
   ++calls_seen_;
   const std::string unknown = call.row == nullptr ? unknown_name(call) : std::string();
   audit::SyscallRecord entry;

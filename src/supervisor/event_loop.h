@@ -92,7 +92,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void on_end(const tracee::TaskEvent& event);
   void on_first_process_end(const tracee::TaskEvent& event);
   void make_room_for_clone(const SyscallEvent& event);
-  bool some_task_is_exiting() const;
+  bool another_may_end_now(pid_t caller) const;
   bool admit_launch(const intercept::Stop& stop);
   Status verify_from_outside(pid_t pid) const;
   bool turned_into_no_space(pid_t tid);
@@ -119,6 +119,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   std::uint64_t file_limit_ = 0;
   std::vector<pollfd> waiting_;
   bool listener_open_ = false;
+  Nanoseconds next_wait_for_room_{};
   bool launch_admitted_ = false;
   bool command_runs_ = false;  // its exec has been seen and verified
   bool ending_ = false;

@@ -215,14 +215,17 @@ void EventLoop::on_first_process_end(const TaskEvent& event) {
   kill_tree();  // orphans end with the command
 }
 
-bool EventLoop::some_task_is_exiting() const {
-  return std::ranges::any_of(tasks_.processes(), [this](pid_t pid) {
-    return std::ranges::any_of(tasks_.threads(pid), tracee::is_exiting);
+bool EventLoop::another_may_end_now(pid_t caller) const {
+  return std::ranges::any_of(tasks_.processes(), [&](pid_t pid) {
+    return std::ranges::any_of(tasks_.threads(pid), [&](pid_t tid) {
+      return tid != caller && tracee::may_end_now(tid);
+    });
   });
 }
 
-// Threads that were joined may not have been reaped when the next one is created: their ends are
-// taken in first, and at the limit those that are under way are waited for.
+// Threads that were joined may still be on the way out when the next one is created: their ends are
+// taken in first, and at the limit they are waited for. Who is refused all the same is not waited for
+// again at once: clocks go on.
 void EventLoop::make_room_for_clone(const SyscallEvent& event) {
   const arch::SyscallRow* row = arch::find_syscall(event.number);
   if (row == nullptr || (row->name != "clone" && row->name != "fork" && row->name != "vfork")) {
@@ -231,11 +234,14 @@ void EventLoop::make_room_for_clone(const SyscallEvent& event) {
   take_task_events();
   constexpr timespec kMoment{0, 200'000};
   constexpr int kMostMoments = 100;
+  constexpr Nanoseconds kPause = std::chrono::milliseconds(200);
   const auto is_full = [this] { return tasks_.thread_count() >= limits().threads; };
-  for (int i = 0; i < kMostMoments && is_full() && some_task_is_exiting(); ++i) {
+  if (elapsed() < next_wait_for_room_) return;
+  for (int i = 0; i < kMostMoments && is_full() && another_may_end_now(event.tid); ++i) {
     ::nanosleep(&kMoment, nullptr);
     take_task_events();
   }
+  if (is_full()) next_wait_for_room_ = elapsed() + kPause;
 }
 
 }  // namespace vitrine::supervisor

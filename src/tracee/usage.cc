@@ -39,8 +39,8 @@ Result<std::uint64_t> data_size(pid_t tgid) {
   return pages * 4096;
 }
 
-// proc(5), /proc/pid/stat: the ninth field holds the kernel's flags of the task.
-bool is_exiting(pid_t tid) {
+// proc(5), /proc/pid/stat: the third field is the state, the ninth holds the kernel's flags.
+bool may_end_now(pid_t tid) {
   constexpr unsigned kExiting = 0x4;  // PF_EXITING, include/linux/sched.h
   char path[48];
   std::snprintf(path, sizeof path, "/proc/%d/stat", tid);
@@ -48,12 +48,13 @@ bool is_exiting(pid_t tid) {
   char text[512]{};
   if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) return true;  // gone
   const char* const end_of_name = std::strrchr(text, ')');
+  char state = 'S';
   unsigned flags = 0;
   if (end_of_name == nullptr ||
-      std::sscanf(end_of_name, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1) {
+      std::sscanf(end_of_name, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2) {
     return false;
   }
-  return (flags & kExiting) != 0;
+  return (flags & kExiting) != 0 || (state != 'S' && state != 'T');
 }
 
 }  // namespace vitrine::tracee

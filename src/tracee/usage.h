@@ -23,7 +23,7 @@ Result<MemoryUse> memory_use(pid_t tgid);
 // Bytes that count against RLIMIT_DATA (statm's sixth field holds stacks as well).
 Result<std::uint64_t> data_size(pid_t tgid);
 
-// Whether the task has begun to end, so that its end will be reported soon whatever happens.
-bool is_exiting(pid_t tid);
+// Whether the task is on its way, perhaps to its end; one that sleeps or was stopped is not.
+bool may_end_now(pid_t tid);
 
 }  // namespace vitrine::tracee

@@ -26,6 +26,14 @@ Status signal_mask(enum __ptrace_request request, pid_t tid, std::uint64_t& mask
   return fail_errno("ptrace(signal mask)");
 }
 
+bool is_end(const siginfo_t& info) {
+  // A stop in gVisor reads as killed by 127, the mark of a stop in a wait status; no signal has
+  // that number.
+  constexpr int kStopped = 0x7f;
+  if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) return info.si_status != kStopped;
+  return info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED;
+}
+
 // The next stop of a task whose call cannot block; it comes at once. Its end is left for the event
 // loop (WNOWAIT).
 Result<int> wait_for_stop(pid_t tid) {
@@ -34,7 +42,7 @@ Result<int> wait_for_stop(pid_t tid) {
          0) {
     if (errno != EINTR) return fail_task_gone("waitid");
   }
-  if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) return fail_task_gone("waitid");
+  if (is_end(info)) return fail_task_gone("waitid");
   int status = 0;
   if (::waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status)) {
     return fail_task_gone("waitpid");
@@ -55,6 +63,19 @@ Status to_syscall_stop(pid_t tid) {
     if (is_syscall_stop(*status)) return {};
     if (!is_event_stop(*status)) return fail(EIO, "an unexpected stop in an injected call");
   }
+}
+
+Result<std::int64_t> result_at_stop(pid_t tid) {
+  const Result<tracee::Registers> registers = tracee::Registers::of(tid);
+  if (!registers) return tl::make_unexpected(registers.error());
+  return registers->result();
+}
+
+// Before Linux 4.8, and in gVisor, a seccomp-stop is followed by the syscall-enter-stop, where the
+// result reads ENOSYS. None of the calls that are injected ends with that.
+bool is_entry(pid_t tid) {
+  const Result<__ptrace_syscall_info> info = tracee::syscall_info(tid);
+  return !info || info->op == PTRACE_SYSCALL_INFO_ENTRY;
 }
 
 // The receiver's side of one message, as it lies in the program's page (recvmsg(2)).
@@ -136,10 +157,12 @@ Result<std::int64_t> InjectedCalls::perform(std::uint64_t number, const Argument
   if (done && !at_entry_) done = to_syscall_stop(tid_);
   if (done) done = to_syscall_stop(tid_);
   if (!done) return tl::make_unexpected(done.error());
+  const bool from_seccomp_stop = at_entry_ && !filters_follow_;
   at_entry_ = false;
-  Result<tracee::Registers> after = tracee::Registers::of(tid_);
-  if (!after) return tl::make_unexpected(after.error());
-  return after->result();
+  Result<std::int64_t> result = result_at_stop(tid_);
+  if (!from_seccomp_stop || !result || *result != -ENOSYS || !is_entry(tid_)) return result;
+  if (done = to_syscall_stop(tid_); !done) return tl::make_unexpected(done.error());
+  return result_at_stop(tid_);
 }
 
 Status InjectedCalls::finish(std::int64_t result) {

@@ -94,9 +94,11 @@ std::uint64_t Relay::splice_once(std::uint64_t allowance) {
     blocked_ = false;
     return static_cast<std::uint64_t>(moved);
   }
-  if (moved == 0) {
+  if (moved == 0 && has_ended(from_)) {
     source_ended_ = true;
     done_ = true;
+  } else if (moved == 0) {
+    way_ = Way::kCopy;  // the end of a file; or gVisor, which says so of an empty pipe as well
   } else if (errno == EAGAIN) {
     blocked_ = readable_now(from_);  // data is there: it is the sink that has no room
   } else if (errno == EINVAL) {
@@ -165,11 +167,9 @@ std::uint64_t Relay::pump(std::uint64_t allowance) {
       if (flush() && has_ended(from_)) done_ = true;  // it used up its allowance to the byte
       break;
     }
-    const std::uint64_t step = way_ == Way::kSplice ? splice_once(left) : copy_once(left);
-    if (step == 0) {
-      if (way_ == Way::kCopy || done_ || errno != EINVAL) break;
-      continue;  // splice turned out not to be possible here
-    }
+    const Way way = way_;
+    const std::uint64_t step = way == Way::kSplice ? splice_once(left) : copy_once(left);
+    if (step == 0 && (done_ || way_ == way)) break;  // else splice was not possible here
     moved += step;
   }
   return moved;

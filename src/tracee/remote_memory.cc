@@ -84,7 +84,8 @@ Status write_otherwise(pid_t tid, RemoteAddress to, std::span<const std::byte> b
   if (const UniqueFd memory = open_memory(tid, O_WRONLY)) {
     const ssize_t put = ::pwrite(memory.get(), bytes.data(), bytes.size(), static_cast<off_t>(to));
     if (put == static_cast<ssize_t>(bytes.size())) return {};
-    return fail(EFAULT, "/proc/PID/mem");
+    if (put >= 0 || errno != EINVAL) return fail(EFAULT, "/proc/PID/mem");
+    // gVisor's can only be read.
   }
   if (wraps(to, bytes.size())) return fail(EFAULT, "ptrace(PTRACE_POKEDATA)");
   for (RemoteAddress at = to & ~(sizeof(long) - 1); at < to + bytes.size(); at += sizeof(long)) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "cli/doctor_command.h"
 #include "cli/exit_status.h"
 #include "cli/log_command.h"
 #include "cli/messages.h"
@@ -30,7 +31,7 @@ constexpr std::array<Command, 5> kCommands{{
     {"log", run_log_command},
     {"profile", run_profile_command},
     {"learn", [](const Arguments&) { return not_available("learn"); }},
-    {"doctor", [](const Arguments&) { return not_available("doctor"); }},
+    {"doctor", run_doctor_command},
 }};
 
 // A file opened later must not become 0, 1 or 2: messages would go into the report.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 
 #include "base/feature.h"
@@ -140,8 +141,30 @@ FileRules within_memory(FileRules rules, const std::optional<std::uint64_t>& mem
   return rules;
 }
 
+// Descriptors, programs and memory of the command are looked at there.
+Status require_proc() {
+  if (::access("/proc/self/fd", X_OK) == 0) return {};
+  return fail_invalid("no backend can enforce here: /proc/PID/fd: " +
+                      std::string(std::strerror(errno)));
+}
+
+// What the supervisor holds already, and what serving takes: else calls of the command would fail
+// for want of descriptors that are not its own.
+Status require_descriptors() {
+  constexpr int kForServing = 48;
+  rlimit limit{};
+  const UniqueFd lowest(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return fail_errno("getrlimit(RLIMIT_NOFILE)");
+  const auto needed = static_cast<rlim_t>(lowest.get() + kForServing);
+  if (lowest && needed <= limit.rlim_cur) return {};
+  return fail_invalid("RLIMIT_NOFILE: a hard limit of " + std::to_string(limit.rlim_max) +
+                      " open files is too low" +
+                      (lowest ? "; this run needs " + std::to_string(needed) : ""));
+}
+
 Status prepare(const RunRequest& request, Setup& setup) {
   if (Status status = ensure_standard_descriptors(); !status) return status;
+  if (Status status = require_proc(); !status) return status;
   Result<UniqueFd> signals = take_signals();
   if (!signals) return tl::make_unexpected(signals.error());
   setup.signals = std::move(*signals);
@@ -268,6 +291,7 @@ Result<Launched> start_backend(Backend backend, const RunRequest& request, Setup
 // `auto` takes the first backend that this place lets start; what stopped each is reported when
 // none does. Trying costs nothing where the first works.
 Result<Launched> start(const RunRequest& request, Setup& setup) {
+  if (Status enough = require_descriptors(); !enough) return tl::make_unexpected(enough.error());
   // Only stops at every call see the calls that a filter lets through, and their results.
   if (request.audit->level() == audit::Level::kAll) {
     if (request.backend != Backend::kAuto && request.backend != Backend::kSyscall) {
@@ -284,7 +308,7 @@ Result<Launched> start(const RunRequest& request, Setup& setup) {
     if (!failures.empty()) failures += "; ";
     failures += std::string(kNames[static_cast<int>(backend)]) + ": " + launched.error().message();
   }
-  return fail_invalid("no backend can enforce here: " + failures);
+  return fail_invalid("no backend can enforce here: " + failures + " (see vitrine doctor)");
 }
 
 std::string utc_now() {

@@ -323,8 +323,9 @@ Result<Launched> launch(const LaunchPlan& plan) {
   // same.
   if (message && plan.listener) {
     const auto here = reinterpret_cast<tracee::RemoteAddress>(&image);
-    const Result<int> read = tracee::RemoteMemory(pid).read_value<int>(here);
-    if (!read) message = fail(EPERM, "process_vm_readv, /proc/PID/mem");
+    if (!tracee::RemoteMemory(pid).is_open_while_running(here)) {
+      message = fail(EPERM, "process_vm_readv, /proc/PID/mem");
+    }
   }
   if (!message) {
     abandon(pid);

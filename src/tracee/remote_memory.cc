@@ -129,6 +129,15 @@ Status RemoteMemory::write(RemoteAddress to, std::span<const std::byte> bytes) c
   return write_otherwise(tid_, to, bytes);
 }
 
+bool RemoteMemory::is_open_while_running(RemoteAddress known) const {
+  char byte = 0;
+  const iovec local{&byte, 1};
+  const iovec remote{reinterpret_cast<void*>(known), 1};
+  return (!is_taken_away(Feature::kProcessVm) &&
+          ::process_vm_readv(tid_, &local, 1, &remote, 1, 0) == 1) ||
+         open_memory(tid_, O_RDWR);
+}
+
 StringArgument RemoteMemory::read_path(RemoteAddress from) const {
   // One read to the page's end finds nearly every path; the next page is read only when it is
   // needed.

@@ -28,6 +28,8 @@ class RemoteMemory {
   Status read(RemoteAddress from, std::span<std::byte> out) const;
   // All of `bytes`. On EFAULT some leading bytes may have been written, none outside the range.
   Status write(RemoteAddress to, std::span<const std::byte> bytes) const;
+  // Whether reads and writes work while the task is not in a ptrace-stop. `known`: readable memory.
+  bool is_open_while_running(RemoteAddress known) const;
   // A NUL-terminated string of at most PATH_MAX bytes (the NUL included), read page by page so that
   // an unmapped page behind the NUL does no harm. ENAMETOOLONG, EFAULT as getname_flags
   // (fs/namei.c).

@@ -7,25 +7,39 @@ build_packages=(g++ cmake ninja-build pkg-config libboost-program-options-dev li
                 nlohmann-json3-dev libspdlog-dev libfmt-dev libseccomp-dev nettle-dev)
 test_packages=(libgtest-dev python3 libpython3-stdlib gcc libc6-dev sudo mandoc procps)
 
+# Peers that vitrine is run inside of. Where one cannot be had, its tests are skipped and say so.
+peer_packages=(bubblewrap runsc)
+
 case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;
   all) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
   *) echo "usage: $0 [build|all]" >&2; exit 2 ;;
 esac
 
+is_installed() {
+  dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed
+}
+
 missing=()
-for package in "${packages[@]}"; do
-  dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
-    missing+=("$package")
-done
-[ ${#missing[@]} -eq 0 ] && exit 0
+peers=()
+for package in "${packages[@]}"; do is_installed "$package" || missing+=("$package"); done
+if [ "${1:-all}" = all ]; then
+  for package in "${peer_packages[@]}"; do is_installed "$package" || peers+=("$package"); done
+fi
+[ ${#missing[@]} -eq 0 ] && [ ${#peers[@]} -eq 0 ] && exit 0
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || { echo "install as root: ${missing[*]}" >&2; exit 1; }
+  command -v sudo >/dev/null || { echo "install as root: ${missing[*]} ${peers[*]}" >&2; exit 1; }
   as_root=(sudo)
 fi
-echo "installing: ${missing[*]}"
+echo "installing: ${missing[*]} ${peers[*]}"
 export DEBIAN_FRONTEND=noninteractive
 "${as_root[@]}" apt-get update -qq
-"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+if [ ${#missing[@]} -gt 0 ]; then
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+for package in "${peers[@]}"; do
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 ||
+    echo "not to be had here: $package"
+done

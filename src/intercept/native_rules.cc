@@ -1,6 +1,8 @@
 #include "intercept/native_rules.h"
 
+#if defined(__x86_64__)
 #include <asm/prctl.h>
+#endif
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/sockios.h>
@@ -118,8 +120,10 @@ constexpr NativeRule kRules[] = {
     {"prctl", 0, kInt, 0x53564d41},  // PR_SET_VMA: names of own mappings
 
 #if defined(__x86_64__)
+#if defined(__x86_64__)
     {"arch_prctl", 0, kInt, ARCH_SET_FS},
     {"arch_prctl", 0, kInt, ARCH_GET_FS},
+#endif
 #endif
 };
 

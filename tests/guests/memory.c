@@ -1,0 +1,255 @@
+// Holds memory where the kernel does not charge it to the data segment, then says how much it thinks it
+// got: memory HOW MEBIBYTES. A shared mapping whose pages are no longer mapped is still held.
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const size_t kPiece = 16u << 20;
+
+static pid_t others[8];
+
+static void done(size_t held) {
+  printf("%zu\n", held >> 20);
+  fflush(stdout);
+  usleep(300000);  // for what only finds it afterwards
+  for (int i = 0; i < 8; ++i) {
+    if (others[i] > 0) kill(others[i], SIGKILL);
+  }
+  _exit(0);
+}
+
+static void touch(char *at, size_t size) {
+  for (size_t i = 0; i < size; i += 4096) at[i] = 1;
+}
+
+// --- shared mappings: the pages stay when the page tables forget them.
+static void shared(size_t wanted, int fd, int forget) {
+  size_t held = 0;
+  const int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
+  while (held < wanted) {
+    char *at = mmap(NULL, kPiece, PROT_READ | PROT_WRITE, flags, fd, 0);
+    if (at == MAP_FAILED) break;
+    touch(at, kPiece);
+    if (forget == 1) madvise(at, kPiece, MADV_DONTNEED);
+    if (forget == 2) munmap(at + 4096, kPiece - 4096);
+    held += kPiece;
+  }
+  done(held);
+}
+
+static void by_zero(size_t wanted) {
+  const int fd = open("/dev/zero", O_RDWR);
+  if (fd < 0) done(0);
+  shared(wanted, fd, 1);
+}
+
+// --- the leader is gone: its entries below /proc say nothing.
+static size_t wanted_by_thread;
+static void *after_leader(void *unused) {
+  (void)unused;
+  usleep(100000);
+  shared(wanted_by_thread, -1, 0);
+  return NULL;
+}
+
+static void leaderless(size_t wanted) {
+  pthread_t thread;
+  wanted_by_thread = wanted;
+  pthread_create(&thread, NULL, after_leader, NULL);
+  syscall(SYS_exit, 0);
+}
+
+// --- every open makes a copy of what the file says.
+static void snapshots(size_t wanted) {
+  for (int i = 0; i < 20000; ++i) {
+    mmap(NULL, 4096, i % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  }
+  size_t held = 0;
+  while (held < wanted) {
+    const int fd = open("/proc/self/maps", O_RDONLY);
+    if (fd < 0) break;
+    const off_t size = lseek(fd, 0, SEEK_END);
+    if (size > 0) {
+      held += (size_t)size;
+    } else {
+      break;  // natively it has no size: the control reads instead
+    }
+  }
+  done(held);
+}
+
+static void sockets(size_t wanted) {
+  size_t held = 0;
+  char block[4096] = {0};
+  while (held < wanted) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) break;
+    for (int i = 0; i < 2; ++i) {
+      ssize_t put;
+      while ((put = send(ends[i], block, sizeof block, MSG_DONTWAIT)) > 0) held += (size_t)put;
+    }
+  }
+  done(held);
+}
+
+static void pipes(size_t wanted) {
+  size_t held = 0;
+  char block[4096] = {0};
+  while (held < wanted) {
+    int ends[2];
+    if (pipe2(ends, O_NONBLOCK) != 0) break;
+    ssize_t put;
+    while ((put = write(ends[1], block, sizeof block)) > 0) held += (size_t)put;
+  }
+  done(held);
+}
+
+static void memfds(size_t wanted) {
+  size_t held = 0;
+  while (held < wanted) {
+    const int fd = (int)syscall(SYS_memfd_create, "m", 0);
+    if (fd < 0 || ftruncate(fd, (off_t)kPiece) != 0) break;
+    char *at = mmap(NULL, kPiece, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) break;
+    touch(at, kPiece);
+    munmap(at, kPiece);
+    held += kPiece;
+  }
+  done(held);
+}
+
+// --- private memory behind calls that move or grow mappings
+static void growing(size_t wanted) {
+  size_t size = kPiece;
+  char *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) done(0);
+  touch(at, size);
+  while (size < wanted) {
+    char *moved = mremap(at, size, size + kPiece, MREMAP_MAYMOVE);
+    if (moved == MAP_FAILED) break;
+    at = moved;
+    touch(at + size, kPiece);
+    size += kPiece;
+  }
+  done(size);
+}
+
+static void stack(size_t wanted) {
+  const struct rlimit most = {RLIM_INFINITY, RLIM_INFINITY};
+  setrlimit(RLIMIT_STACK, &most);
+  volatile char *at = (volatile char *)__builtin_frame_address(0);
+  size_t held = 0;
+  while (held < wanted) {
+    at -= 4096;
+    *at = 1;
+    held += 4096;
+  }
+  done(held);
+}
+
+static void tables(size_t wanted) {
+  size_t held = 0;
+  while (held < wanted) {
+    // One page of tables for each 2 MiB that is touched once, read only: no data segment.
+    char *at = mmap(NULL, (size_t)1 << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) break;
+    madvise(at, (size_t)1 << 30, MADV_NOHUGEPAGE);
+    for (size_t i = 0; i < (size_t)1 << 30; i += 2u << 20) {
+      (void)*(volatile char *)(at + i);
+      held += 4096;
+    }
+  }
+  done(held);
+}
+
+static void children(size_t wanted) {
+  const size_t each = wanted / 8;
+  int ready[2];
+  if (pipe(ready) != 0) done(0);
+  for (int i = 0; i < 8; ++i) {
+    const pid_t child = fork();
+    if (child < 0) break;
+    others[i] = child;
+    if (child == 0) {
+      char *at = mmap(NULL, each, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (at != MAP_FAILED) {
+        touch(at, each);
+        (void)!write(ready[1], "x", 1);
+      }
+      pause();
+    }
+  }
+  close(ready[1]);
+  fcntl(ready[0], F_SETFL, O_NONBLOCK);
+  size_t held = 0;
+  char byte;
+  for (int i = 0; i < 100 && held < 8; ++i) {
+    while (read(ready[0], &byte, 1) == 1) ++held;
+    usleep(10000);
+  }
+  done(held * each);
+}
+
+// Shared mappings of several processes, none of which has more than a part.
+static void shared_children(size_t wanted) {
+  const size_t each = wanted / 8;
+  int go[2], ready[2];
+  if (pipe(go) != 0 || pipe(ready) != 0) done(0);
+  for (int i = 0; i < 8; ++i) {
+    const pid_t child = fork();
+    if (child < 0) break;
+    others[i] = child;
+    if (child == 0) {
+      char *at = mmap(NULL, each, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+      char byte;
+      close(go[1]);
+      (void)!read(go[0], &byte, 1);
+      if (at != MAP_FAILED) {
+        touch(at, each);
+        (void)!write(ready[1], "x", 1);
+      }
+      pause();
+    }
+  }
+  usleep(100000);
+  close(go[1]);
+  fcntl(ready[0], F_SETFL, O_NONBLOCK);
+  size_t held = 0;
+  char byte;
+  for (int i = 0; i < 100 && held < 8; ++i) {
+    while (read(ready[0], &byte, 1) == 1) ++held;
+    usleep(10000);
+  }
+  done(held * each);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 3) return 99;
+  const char *how = argv[1];
+  const size_t wanted = strtoul(argv[2], NULL, 10) << 20;
+  if (strcmp(how, "shared") == 0) shared(wanted, -1, 0);
+  if (strcmp(how, "forgotten") == 0) shared(wanted, -1, 1);
+  if (strcmp(how, "trimmed") == 0) shared(wanted, -1, 2);
+  if (strcmp(how, "zero") == 0) by_zero(wanted);
+  if (strcmp(how, "leaderless") == 0) leaderless(wanted);
+  if (strcmp(how, "snapshots") == 0) snapshots(wanted);
+  if (strcmp(how, "sockets") == 0) sockets(wanted);
+  if (strcmp(how, "pipes") == 0) pipes(wanted);
+  if (strcmp(how, "memfds") == 0) memfds(wanted);
+  if (strcmp(how, "growing") == 0) growing(wanted);
+  if (strcmp(how, "stack") == 0) stack(wanted);
+  if (strcmp(how, "tables") == 0) tables(wanted);
+  if (strcmp(how, "children") == 0) children(wanted);
+  if (strcmp(how, "shared-children") == 0) shared_children(wanted);
+  return 98;
+}

@@ -6,7 +6,7 @@
 namespace vitrine {
 
 std::string Error::message() const {
-  if (kind == Kind::kInvalid) return what;
+  if (kind == Kind::kInvalid || kind == Kind::kViolation) return what;
   if (kind == Kind::kTaskGone) return what + ": the task is gone";
   return what + ": " + std::strerror(code);
 }
@@ -22,6 +22,10 @@ tl::unexpected<Error> fail(int code, std::string_view operation) {
 
 tl::unexpected<Error> fail_invalid(std::string sentence) {
   return tl::make_unexpected(Error{Error::Kind::kInvalid, EINVAL, std::move(sentence)});
+}
+
+tl::unexpected<Error> fail_violation(std::string sentence) {
+  return tl::make_unexpected(Error{Error::Kind::kViolation, EPERM, std::move(sentence)});
 }
 
 tl::unexpected<Error> fail_task_gone(std::string_view operation) {

@@ -11,9 +11,10 @@ namespace vitrine {
 
 struct Error {
   enum class Kind {
-    kSystem,    // a system call failed; `code` is its errno
-    kTaskGone,  // the supervised task died while it was being looked at: not a fault of anyone
-    kInvalid,   // input (a profile, an option, a log) is wrong; `what` is a sentence for the user
+    kSystem,     // a system call failed; `code` is its errno
+    kTaskGone,   // the supervised task died while it was being looked at: not a fault of anyone
+    kViolation,  // the program did what only an attack does; `what` is a sentence
+    kInvalid,    // input (a profile, an option, a log) is wrong; `what` is a sentence for the user
   };
   Kind kind = Kind::kSystem;
   int code = 0;      // errno; EINVAL for kInvalid, ESRCH for kTaskGone
@@ -32,6 +33,7 @@ using Status = Result<void>;
 // `operation` failed with `code` (a positive errno).
 [[nodiscard]] tl::unexpected<Error> fail(int code, std::string_view operation);
 [[nodiscard]] tl::unexpected<Error> fail_invalid(std::string sentence);
+[[nodiscard]] tl::unexpected<Error> fail_violation(std::string sentence);
 [[nodiscard]] tl::unexpected<Error> fail_task_gone(std::string_view operation);
 
 }  // namespace vitrine

@@ -43,4 +43,10 @@ Status DescriptorChannel::send(int fd, std::uint64_t label) const {
   return {};
 }
 
+void DescriptorChannel::drain() const {
+  std::uint64_t label = 0;
+  while (::recv(guest_.get(), &label, sizeof label, MSG_DONTWAIT) > 0) {
+  }
+}
+
 }  // namespace vitrine::intercept

@@ -22,6 +22,8 @@ class DescriptorChannel {
   int guest_end() const { return guest_.get(); }
   // Queues `fd` with a label that its receiver finds in the message.
   Status send(int fd, std::uint64_t label) const;
+  // Throws away what nobody received: the next message is to be the next one received.
+  void drain() const;
 
  private:
   UniqueFd own_;

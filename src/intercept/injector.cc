@@ -8,10 +8,13 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstring>
 #include <vector>
 
+#include "arch/syscall_table.h"
+#include "intercept/patience.h"
 #include "tracee/remote_memory.h"
 
 namespace vitrine::intercept {
@@ -26,6 +29,12 @@ Status signal_mask(enum __ptrace_request request, pid_t tid, std::uint64_t& mask
   return fail_errno("ptrace(signal mask)");
 }
 
+// Calls are entered on the program's own instruction, with its signals blocked: only a rewritten
+// instruction leads elsewhere.
+tl::unexpected<Error> interfered() {
+  return fail_violation("the program changed what it was made to execute");
+}
+
 bool is_end(const siginfo_t& info) {
   // A stop in gVisor reads as killed by 127, the mark of a stop in a wait status; no signal has
   // that number.
@@ -38,9 +47,11 @@ bool is_end(const siginfo_t& info) {
 // loop (WNOWAIT).
 Result<int> wait_for_stop(pid_t tid) {
   siginfo_t info{};
+  const Patience patience;
   while (::waitid(P_PID, static_cast<id_t>(tid), &info, WEXITED | WSTOPPED | WNOWAIT | __WALL) !=
          0) {
     if (errno != EINTR) return fail_task_gone("waitid");
+    if (patience.is_over()) return interfered();
   }
   if (is_end(info)) return fail_task_gone("waitid");
   int status = 0;
@@ -53,16 +64,29 @@ Result<int> wait_for_stop(pid_t tid) {
 bool is_syscall_stop(int status) { return status >> 8 == (SIGTRAP | 0x80); }
 bool is_event_stop(int status) { return status >> 16 == PTRACE_EVENT_STOP; }
 
-// Goes on to the next syscall-stop. A group-stop on the way (SIGSTOP cannot be blocked) is passed
-// over; it is the program's own business again afterwards.
+// Goes on to the next syscall-stop. A SIGSTOP (it cannot be blocked) is delivered and its
+// group-stop passed over; that is the program's own business again afterwards.
 Status to_syscall_stop(pid_t tid) {
+  int signal = 0;
   for (;;) {
-    if (Status going = tracee::resume_to_syscall(tid, 0); !going) return going;
+    if (Status going = tracee::resume_to_syscall(tid, signal); !going) return going;
     Result<int> status = wait_for_stop(tid);
     if (!status) return tl::make_unexpected(status.error());
     if (is_syscall_stop(*status)) return {};
-    if (!is_event_stop(*status)) return fail(EIO, "an unexpected stop in an injected call");
+    signal = *status >> 8 == SIGSTOP ? SIGSTOP : 0;
+    if (signal == 0 && !is_event_stop(*status)) return interfered();
   }
+}
+
+// The stop that the task was led to is the entry of `number`, in the native ABI.
+Status check_entry(pid_t tid, std::uint64_t number) {
+  const Result<__ptrace_syscall_info> info = tracee::syscall_info(tid);
+  if (!info)
+    return info.error().kind == Error::Kind::kTaskGone ? tl::make_unexpected(info.error())
+                                                       : Status();
+  const bool ours = info->op == PTRACE_SYSCALL_INFO_ENTRY && info->arch == arch::kNativeAuditArch &&
+                    info->entry.nr == number;
+  return ours ? Status() : interfered();
 }
 
 Result<std::int64_t> result_at_stop(pid_t tid) {
@@ -104,6 +128,15 @@ std::int64_t number_in(const Receipt& receipt) {
   int number = -1;
   std::memcpy(&number, CMSG_DATA(header), sizeof number);
   return number;
+}
+
+constexpr char kEmptyPath = '\0';
+
+// Errors of an execution that say nothing about what the path leads to, which may have been another
+// one for a moment.
+bool is_of_arguments(std::int64_t result) {
+  return result == -E2BIG || result == -EFAULT || result == -ENOMEM || result == -EAGAIN ||
+         result == -ENOEXEC;
 }
 
 bool is_error(std::int64_t result) { return result < 0 && result >= -4095; }
@@ -155,6 +188,7 @@ Result<std::int64_t> InjectedCalls::perform(std::uint64_t number, const Argument
   Status done = registers.apply_to(tid_);
   // From an exit there is the injected call's own entry first.
   if (done && !at_entry_) done = to_syscall_stop(tid_);
+  if (done && !at_entry_) done = check_entry(tid_, number);
   if (done) done = to_syscall_stop(tid_);
   if (!done) return tl::make_unexpected(done.error());
   const bool from_seccomp_stop = at_entry_ && !filters_follow_;
@@ -269,10 +303,16 @@ Result<std::int64_t> Injector::receive(pid_t tid, InjectedCalls& calls, int fd,
   Result<std::int64_t> received =
       calls.perform(SYS_recvmsg, {static_cast<std::uint64_t>(channel_.number()), page,
                                   static_cast<std::uint64_t>(flags), 0, 0, 0});
-  if (!received || is_error(*received)) return received;
+  if (!received || is_error(*received)) {
+    channel_.drain();  // killed on the way: for the next receiver the message would be another's
+    return received;
+  }
   const Result<Receipt> receipt = memory.read_value<Receipt>(page);
-  // Another label: a message whose receiver was killed. It was granted to this run all the same.
-  if (!receipt || receipt->label != label) return -EIO;
+  // Another label: another thread took the message. It was granted to this run all the same.
+  if (!receipt || receipt->label != label) {
+    channel_.drain();
+    return -EIO;
+  }
   return number_in(*receipt);
 }
 
@@ -352,9 +392,11 @@ Result<std::int64_t> Injector::execute(pid_t tid, const Execute& effect) {
     if (is_error(*placed)) return refuse(*placed);
     argv = static_cast<std::uint64_t>(*placed);
   }
-  // An empty path: the byte behind the receipt is zero, and stays so unless the program's own
-  // threads write there. What was executed in the end is verified at the exec event.
+  // An empty path, behind the receipt. The program's own threads can write there meanwhile: what
+  // was executed in the end is verified at the exec event, and fail_execution() tells nothing of
+  // what another path leads to.
   const std::uint64_t empty = process_of(tid).page + sizeof(Receipt);
+  if (!tracee::RemoteMemory(tid).write_value(empty, kEmptyPath)) return refuse(-EFAULT);
   const InjectedCalls::Arguments arguments{
       static_cast<std::uint64_t>(*number), empty, argv, effect.envp, AT_EMPTY_PATH, 0};
   if (Status entering = calls->enter_next(SYS_execveat, arguments); !entering) {
@@ -367,10 +409,14 @@ Result<std::int64_t> Injector::execute(pid_t tid, const Execute& effect) {
   return 0;
 }
 
-// The kernel refused: the program's registers come back, and the descriptor goes.
+// The kernel refused: the program's registers come back, and the descriptor goes. A path that is
+// not empty any more was looked up in the host's tree.
 Status Injector::fail_execution(pid_t tid, std::int64_t result) {
   const Execution execution = executions_[tid];
   executions_.erase(tid);
+  const Result<char> path = tracee::RemoteMemory(tid).read_value<char>(execution.arguments[1]);
+  if (!path || *path != kEmptyPath) return interfered();
+  if (!is_of_arguments(result)) result = -EACCES;
   InjectedCalls calls = InjectedCalls::at_exit(tid, execution.saved);
   Result<std::int64_t> closed = calls.perform(SYS_close, {execution.arguments[0], 0, 0, 0, 0, 0});
   if (!closed) return tl::make_unexpected(closed.error());

@@ -1,0 +1,56 @@
+#include "intercept/patience.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <optional>
+
+namespace vitrine::intercept {
+namespace {
+
+// Injected calls take microseconds; the rest is for a machine that is busy with other things.
+constexpr time_t kLongestInjectedCall = 2;  // seconds
+constexpr long kAgain = 50'000'000;         // ns: for a signal that came before the wait
+
+// One timer, whose signal only interrupts. SIGALRM is nobody's else here (supervisor/signals.cc).
+std::optional<timer_t> make_timer() {
+  struct sigaction nothing {};
+  nothing.sa_handler = [](int) {};  // without SA_RESTART
+  if (::sigaction(SIGALRM, &nothing, nullptr) != 0) return std::nullopt;
+  sigset_t alarm;
+  ::sigemptyset(&alarm);
+  ::sigaddset(&alarm, SIGALRM);
+  if (::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr) != 0) return std::nullopt;
+  sigevent event{};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = SIGALRM;
+  event._sigev_un._tid = static_cast<pid_t>(::syscall(SYS_gettid));
+  timer_t timer{};
+  if (::timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) return std::nullopt;
+  return timer;
+}
+
+void set_timer(const itimerspec& value) {
+  static const std::optional<timer_t> kTimer = make_timer();
+  if (kTimer) (void)::timer_settime(*kTimer, 0, &value, nullptr);
+}
+
+}  // namespace
+
+Patience::Patience() {
+  ::clock_gettime(CLOCK_MONOTONIC, &started_);
+  set_timer({{0, kAgain}, {kLongestInjectedCall, 0}});
+}
+
+Patience::~Patience() { set_timer({}); }
+
+bool Patience::is_over() const {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const time_t seconds = now.tv_sec - started_.tv_sec;
+  return seconds > kLongestInjectedCall ||
+         (seconds == kLongestInjectedCall && now.tv_nsec >= started_.tv_nsec);
+}
+
+}  // namespace vitrine::intercept

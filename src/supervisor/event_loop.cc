@@ -81,18 +81,22 @@ void EventLoop::wait() {
   const std::size_t stdio_at = waiting_.size();
   parts_.stdio.add_to(waiting_);
 
-  const timespec timeout = to_timespec(std::max(next_look_ - elapsed(), Nanoseconds(0)));
+  const Nanoseconds most = events_left_ ? Nanoseconds(0) : next_look_ - elapsed();
+  const timespec timeout = to_timespec(std::max(most, Nanoseconds(0)));
   const int ready = ::ppoll(waiting_.data(), waiting_.size(), &timeout, nullptr);
   if (ready < 0 && errno != EINTR) return fail_internally(fail_errno("ppoll").value());
   if (ready > 0) {
     // Signals first: the table of tasks is exact before a call is decided on it.
     if ((waiting_[0].revents & POLLIN) != 0) take_signals();
+    if (events_left_) take_task_events();
     const short listener = waiting_[listener_at].revents;
     if ((listener & POLLIN) != 0 && !ending_) take_calls();
     if ((listener & (POLLHUP | POLLERR)) != 0) listener_open_ = false;  // no filtered task is left
     const bool data = std::any_of(waiting_.begin() + static_cast<std::ptrdiff_t>(stdio_at),
                                   waiting_.end(), [](const pollfd& e) { return e.revents != 0; });
     if (data) pump_output();
+  } else if (events_left_) {
+    take_task_events();
   } else {
     parts_.placement.note_idle(elapsed());
     parts_.audit.flush();
@@ -163,7 +167,7 @@ void EventLoop::take_signals() {
 
 // The first goes to the command, as if it had been typed or sent there; the second ends it.
 void EventLoop::forward(int signal) {
-  if (++forwarded_ > 1) return kill_tree();
+  if (++forwarded_ > 1 || ending_) return kill_tree();
   // Its process group is its own while it has not been reaped, which is our doing alone.
   if (::kill(-launched_.pid, signal) != 0) (void)::kill(launched_.pid, signal);
 }
@@ -227,6 +231,7 @@ void EventLoop::end_run(Verdict verdict, std::string reason) {
 }
 
 void EventLoop::fail_internally(const Error& error) {
+  if (error.kind == Error::Kind::kViolation) return end_run(Verdict::kViolation, error.message());
   end_run(Verdict::kInternalError, error.message());
 }
 

@@ -118,6 +118,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   std::uint64_t data_limit_ = 0;
   std::uint64_t file_limit_ = 0;
   std::vector<pollfd> waiting_;
+  bool events_left_ = false;  // of tasks, whose SIGCHLD has been taken already
   bool listener_open_ = false;
   Nanoseconds next_wait_for_room_{};
   bool launch_admitted_ = false;

@@ -23,12 +23,24 @@ Nanoseconds Meter::sample_cpu() {
   return total;
 }
 
+// A leader that has ended while its threads go on is a zombie, which has no memory to tell of: any
+// other thread tells of the same memory.
+Result<tracee::MemoryUse> Meter::memory_of(pid_t tgid) const {
+  const Result<tracee::MemoryUse> used = tracee::memory_use(tgid);
+  if (used && used->anonymous + used->shared != 0) return used;
+  for (const pid_t tid : tasks_.threads(tgid)) {
+    const Result<tracee::MemoryUse> seen = tracee::memory_use(tid);
+    if (seen && seen->anonymous + seen->shared != 0) return seen;
+  }
+  return used;
+}
+
 std::uint64_t Meter::sample_memory() {
   scratch_ = files_.scratch_used();
   shared_ = 0;
   std::uint64_t anonymous = 0;
   for (const pid_t tgid : tasks_.processes()) {
-    const Result<tracee::MemoryUse> used = tracee::memory_use(tgid);
+    const Result<tracee::MemoryUse> used = memory_of(tgid);
     if (!used) continue;
     processes_[tgid].anonymous = used->anonymous;
     anonymous += used->anonymous;

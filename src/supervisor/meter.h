@@ -9,6 +9,7 @@
 
 #include "limits/budget.h"
 #include "tracee/task_table.h"
+#include "tracee/usage.h"
 #include "vfs/filesystem.h"
 
 namespace vitrine::supervisor {
@@ -30,6 +31,7 @@ class Meter {
  private:
   Nanoseconds sample_cpu();
   std::uint64_t sample_memory();
+  Result<tracee::MemoryUse> memory_of(pid_t tgid) const;
 
   struct Process {
     Nanoseconds cpu{};       // last seen on its own clock

@@ -17,8 +17,21 @@ namespace vitrine::supervisor {
 using tracee::Task;
 using tracee::TaskEvent;
 
+namespace {
+
+constexpr std::size_t kEventsAtOnce = 256;
+
+}  // namespace
+
+// A turn of the loop has an end: many tasks can stop faster than their stops are answered, and
+// clocks, signals and output wait meanwhile.
 void EventLoop::take_task_events() {
-  for (;;) {
+  events_left_ = false;
+  for (std::size_t i = 0;; ++i) {
+    if (i == kEventsAtOnce) {
+      events_left_ = true;
+      return;
+    }
     Result<std::optional<TaskEvent>> event = tracee::next_task_event();
     if (!event && event.error().code == ECHILD) {
       // Nothing is left to wait for, whatever the table says.

@@ -12,6 +12,7 @@
 
 #include "base/feature.h"
 #include "base/kernel.h"
+#include "intercept/native_rules.h"
 #include "intercept/ptrace_backend.h"
 
 namespace vitrine::intercept {
@@ -23,6 +24,24 @@ constexpr Capabilities kCapabilities{.name = "notify", .uses_filter = true, .use
 bool is_gone(int error) { return error == ENOENT; }
 
 constexpr Outcome kGone{.result = 0, .known = false, .delivered = false};
+
+// A signal takes a task out of the wait for our answer with ERESTARTSYS, and a handler without
+// SA_RESTART would make that EINTR, which none of these calls gives natively. ERESTARTNOINTR
+// (include/linux/errno.h) makes it enter the call again behind every handler.
+Status keep_restarting(pid_t tid) {
+  constexpr std::int64_t kRestartSys = -512;
+  constexpr std::int64_t kRestartNoInterrupt = -513;
+  Result<tracee::Registers> registers = tracee::Registers::of(tid);
+  if (!registers) return tl::make_unexpected(registers.error());
+  if (registers->result() != kRestartSys || registers->skips_syscall()) return {};
+  const arch::SyscallRow* row = arch::find_syscall(registers->syscall_number() & 0xffffffff);
+  const bool answered_here = row != nullptr && row->disposition != arch::kNative &&
+                             !(row->disposition == arch::kConditional &&
+                               allowed_natively(row->name, registers->arguments()));
+  if (!answered_here) return {};
+  registers->set_result(kRestartNoInterrupt);
+  return registers->apply_to(tid);
+}
 
 // The cookie of a stop that came by ptrace; the kernel's ids count up from a random 64-bit number,
 // and the ioctl of one that happened to be 0 would only fail.
@@ -111,6 +130,9 @@ Result<Outcome> NotifyInterceptor::install(std::uint64_t id, const InstallFd& ef
 }
 
 Status NotifyInterceptor::resume(pid_t tid, int signal) {
+  if (signal != 0) {
+    if (Status kept = keep_restarting(tid); !kept) return kept;
+  }
   return injector_.is_executing(tid) ? tracee::resume_to_syscall(tid, signal)
                                      : tracee::resume(tid, signal);
 }

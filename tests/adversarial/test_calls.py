@@ -1,0 +1,119 @@
+"""Every number there is, foreign ABIs, upper halves of arguments, clone's flags: what is answered
+otherwise than by EPERM or ENOSYS equals a list that is written down here."""
+
+import errno
+
+from harness import *
+
+# With arguments that name nothing (-1), these are neither forbidden nor absent.
+ANSWERED = """
+0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 16 17 18 19 20 21 22 23 24 25 26 27 28 32 33 35 36 37 38 39
+40 41 42 43 44 45 46 47 48 49 50 51 52 53 55 57 59 61 63 72 73 74 75 76 77 79 80 81 82 83 84
+85 86 87 88 89 90 91 92 93 94 95 96 97 98 99 100 102 104 107 108 109 110 111 113 114 115 117
+118 119 120 121 124 127 128 131 132 133 135 137 138 143 145 146 147 148 150 152 160 186 187
+188 189 190 191 192 193 194 195 196 197 198 199 201 203 204 213 217 218 219 221 222 223 224
+225 226 228 229 230 232 233 235 237 238 239 247 257 258 259 260 261 262 263 264 265 266 267
+268 269 270 271 273 275 276 277 280 281 282 283 284 285 286 287 288 289 290 291 292 295 296
+299 302 306 307 309 315 316 318 319 322 324 326 327 328 329 330 331 332 334 434 436 437 439
+441 449 450 452 454 455 456 462
+"""
+
+THREAD = 0x00010f00  # VM, FS, FILES, SIGHAND, THREAD
+UPPER = 0xdead00000000
+
+
+def words(calls):
+    return " , ".join(calls).split()
+
+
+class Calls(Case):
+    def results(self, shop, backend, calls, options=()):
+        run = shop.run([shop.guest("calls"), *words(calls)], options, backend=backend)
+        self.assertEqual((run.status, run.verdict), (0, "exited"))
+        return dict(zip(calls, [int(line) for line in run.out.split()]))
+
+    def native(self, calls):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        out = shop.native([shop.guest("calls"), *words(calls)]).stdout
+        return dict(zip(calls, [int(line) for line in out.split()]))
+
+    def test_all_numbers(self):
+        def check(shop, backend):
+            run = shop.run([shop.guest("sweep"), "0", "1023"], backend=backend)
+            self.assertEqual((run.status, run.verdict), (0, "exited"))
+            results = dict(map(int, line.split()) for line in run.out.splitlines())
+            self.assertGreater(len(results), 1000)
+            answered = {number for number, result in results.items()
+                        if result not in (-errno.EPERM, -errno.ENOSYS)}
+            self.assertEqual(answered, set(map(int, ANSWERED.split())))
+        self.everywhere(check)
+
+    def test_foreign_numbers_end_the_run(self):
+        def check(shop, backend):
+            for arguments in (["sweep", "0", "0", "0x40000000"], ["sweep", "39", "39", "0x40000000"],
+                              ["calls", "--int80", "20"]):
+                run = shop.run([shop.guest(arguments[0]), *arguments[1:]], backend=backend)
+                self.assertEqual((run.status, run.verdict, run.out), (120, "violation", b""))
+        self.everywhere(check)
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        self.assertGreater(int(shop.native([shop.guest("calls"), "--int80", "20"]).stdout), 0)
+
+    def test_upper_halves(self):
+        calls = [f"16 0 {UPPER | 0x5412:#x} &8",          # TIOCSTI
+                 f"16 0 {UPPER | 0x541c:#x} &8",          # TIOCLINUX
+                 f"72 0 {UPPER | 8:#x} pid",              # F_SETOWN
+                 f"157 {UPPER | 4:#x} 0",                 # PR_SET_DUMPABLE
+                 f"157 {UPPER | 22:#x} 2 0",              # PR_SET_SECCOMP
+                 f"56 {THREAD | 0x10000000 | UPPER << 32:#x} 0"]
+        native = self.native(calls[2:4])
+        self.assertEqual(set(native.values()), {0}, native)
+
+        def check(shop, backend):
+            results = self.results(shop, backend, calls)
+            self.assertTrue(all(result in (-errno.EPERM, -errno.ENOTTY)
+                                for result in results.values()), results)
+        self.everywhere(check)
+
+    def test_clone_flags(self):
+        allowed_shapes = 0x11  # SIGCHLD: a plain fork
+        flags = {"UNTRACED": 0x00800000, "PTRACE": 0x00002000, "PARENT": 0x00008000,
+                 "VM": 0x00000100, "NEWNS": 0x00020000, "NEWUSER": 0x10000000,
+                 "NEWPID": 0x20000000, "NEWNET": 0x40000000, "NEWIPC": 0x08000000,
+                 "NEWUTS": 0x04000000, "NEWCGROUP": 0x02000000, "PIDFD": 0x00001000,
+                 "FILES": 0x00000400, "FS": 0x00000200, "IO": 0x80000000}
+        calls = {name: f"56 {flag | allowed_shapes:#x} 0 &8 &8 0" for name, flag in flags.items()}
+
+        def check(shop, backend):
+            results = self.results(shop, backend, list(calls.values()), ["--processes", "4"])
+            for name, call in calls.items():
+                self.assertEqual(results[call], -errno.EPERM, name)
+            plain = self.results(shop, backend, ["56 0x11 0 0 0 0"], ["--processes", "4"])
+            self.assertGreater(plain["56 0x11 0 0 0 0"], 0)  # the control
+        self.everywhere(check)
+
+    def test_dangerous_calls(self):
+        calls = ["317 1 0 &16", "317 1 8 &16", "157 22 2 &16",    # seccomp, with a listener
+                 "425 1 &120", "323 0", "321 0 &72 72", "298 &120 0 -1 -1 0",  # io_uring, uffd, bpf, perf
+                 "250 0 -3 0", "248 @user @x @y 1 -3", "249 @user @x 0 -3",    # keyrings
+                 "165 @none @/ @tmpfs 0 0", "272 0x10000000", "308 0 0", "161 @/", "155 @/ @/",
+                 "428 -100 @/ 0", "430 @tmpfs 0", "442 -100 @/ 0 &32 32",
+                 "135 0x40000", "154 1 &16 16", "158 0x1001 &8", "158 0x1012 0",
+                 "157 59 1 0 0 0", "157 35 1 &8 0 0", "157 0x59616d61 -1 0 0 0",  # dispatch, MM, PTRACER
+                 "157 1 9", "157 36 1", "157 53 0 0 0 0", "157 4 0",  # PDEATHSIG, SUBREAPER, ...
+                 "29 0 4096 0x3b6", "64 0 1 0x3b6", "68 0 0x3b6", "240 @/q 0x42 0x1b6 0",
+                 "300 0 0", "303 -100 @/ &64 &8 0", "304 -100 &64 0", "101 0 0 0 0",
+                 "310 pid &16 1 &16 1 0", "312 pid pid 0 0 0", "440 -1 &16 1 0 0"]
+        native = self.native(["135 0x40000", "157 4 0", "157 36 1", "158 0x1001 &8"])
+        self.assertTrue(all(result >= 0 for result in native.values()), native)
+
+        def check(shop, backend):
+            results = self.results(shop, backend, calls)
+            self.assertTrue(all(result in (-errno.EPERM, -errno.ENOSYS)
+                                for result in results.values()), results)
+        self.everywhere(check)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 #include "intercept/filter.h"
 
+#include <fcntl.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -65,6 +66,22 @@ Status add_channel_guard(scmp_filter_ctx filter, const arch::SyscallRow& row, in
   return {};
 }
 
+// The kernel installs no O_PATH descriptor for a notification (it looks them up with fget, which
+// does not see them): those opens come by ptrace, and so does openat2, whose flags lie in memory.
+Status add_path_only_opens(scmp_filter_ctx filter, const arch::SyscallRow& row) {
+  const int number = arch::native_number(row);
+  int code = 0;
+  if (row.name == "openat2") {
+    code = seccomp_rule_add(filter, SCMP_ACT_TRACE(0), number, 0);
+  } else {
+    const unsigned flags = row.name == "open" ? 1 : 2;
+    const scmp_arg_cmp path_only = SCMP_CMP64(flags, SCMP_CMP_MASKED_EQ, O_PATH, O_PATH);
+    code = seccomp_rule_add_array(filter, SCMP_ACT_TRACE(0), number, 1, &path_only);
+  }
+  if (code != 0) return failed(code, "seccomp_rule_add");
+  return {};
+}
+
 Result<std::vector<sock_filter>> exported(scmp_filter_ctx filter) {
   const UniqueFd file(::memfd_create("filter", MFD_CLOEXEC));
   if (!file) return fail_errno("memfd_create");
@@ -106,6 +123,12 @@ Result<std::vector<sock_filter>> compile_filter(const FilterRequest& request) {
       if (const int code = seccomp_rule_add(filter.get(), SCMP_ACT_TRACE(0), number, 0);
           code != 0) {
         return failed(code, "seccomp_rule_add");
+      }
+      continue;
+    }
+    if (notify && (row.name == "open" || row.name == "openat" || row.name == "openat2")) {
+      if (Status added = add_path_only_opens(filter.get(), row); !added) {
+        return tl::make_unexpected(added.error());
       }
       continue;
     }

@@ -212,6 +212,11 @@ Result<Opened> TreeFileSystem::open_descriptor(const Caller& caller, const Descr
   const auto link = attributes_at(fds.get(), number.c_str(), false);
   if (!link) return fail(ENOENT, "open");
   const mode_t type = type_of(described->seen);
+  if ((flags & O_PATH) != 0) {
+    UniqueFd name(::openat(fds.get(), number.c_str(), O_PATH | O_CLOEXEC));
+    if (!name) return fail_errno("open");
+    return Opened{std::move(name)};
+  }
   if (type == S_IFSOCK) return fail(ENXIO, "open");
   // The link's own bits are the descriptor's access mode (proc_pid_fd(5)).
   const int allowed =

@@ -1,0 +1,31 @@
+"""Python guest programs, each run natively and inside: what they print has to be the same."""
+
+import tempfile
+
+from harness import *
+
+GUESTS = os.path.join(SOURCE, "tests", "guests")
+
+
+class Guests(Case):
+    def compare(self, name, options=(), arguments=(), **kwargs):
+        """`name`.py gets an empty folder as its argument: /tmp/guest inside."""
+        def check(shop, backend):
+            with open(os.path.join(GUESTS, name + ".py"), encoding="utf-8") as f:
+                script = shop.file(name + ".py", f.read())
+            folder = tempfile.mkdtemp(prefix="guest-", dir=shop.path)
+            os.chmod(folder, 0o777)
+            bare = shop.native([PYTHON, "-B", script, folder, *arguments], **kwargs)
+            run = shop.run([PYTHON, "-B", script, "/tmp", *arguments], options, backend=backend)
+            self.assertEqual((run.status, run.err.decode(), run.out.decode()),
+                             (bare.returncode, bare.stderr.decode(), bare.stdout.decode()))
+            self.assertNotEqual(bare.stdout, b"")
+            self.assertEqual(bare.returncode, 0)
+        self.everywhere(check)
+
+    def test_path_only(self):
+        self.compare("path_only")
+
+
+if __name__ == "__main__":
+    main()

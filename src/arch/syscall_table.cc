@@ -63,7 +63,7 @@ constexpr SyscallRow kTable[] = {
     {"listen", 50, 201, kServed, {{{"sockfd", kFd}, {"backlog", kInt}}}},
     {"getsockname", 51, 204, kNative, {{{"sockfd", kFd}, {"addr", kPointer}, {"addrlen", kPointer}}}},
     {"getpeername", 52, 205, kNative, {{{"sockfd", kFd}, {"addr", kPointer}, {"addrlen", kPointer}}}},
-    {"socketpair", 53, 199, kConditional, {{{"domain", kSocketDomain}, {"type", kSocketType}, {"protocol", kInt}, {"sv", kPointer}}}},
+    {"socketpair", 53, 199, kServed, {{{"domain", kSocketDomain}, {"type", kSocketType}, {"protocol", kInt}, {"sv", kPointer}}}},
     {"setsockopt", 54, 208, kServed, {{{"sockfd", kFd}, {"level", kInt}, {"optname", kInt}, {"optval", kPointer}, {"optlen", kSize}}}},
     {"getsockopt", 55, 209, kNative, {{{"sockfd", kFd}, {"level", kInt}, {"optname", kInt}, {"optval", kPointer}, {"optlen", kPointer}}}},
     {"clone", 56, 220, kServed, {{{"flags", kCloneFlags}, {"stack", kPointer}, {"parent_tid", kPointer}, {"child_tid", kPointer}, {"tls", kPointer}}}},
@@ -434,12 +434,18 @@ const SyscallRow* find_syscall(std::string_view name) {
 
 const char* name_of(Disposition disposition) {
   switch (disposition) {
-    case kNative: return "native";
-    case kConditional: return "conditional";
-    case kServed: return "served";
-    case kAbsent: return "absent";
-    case kForbidden: return "forbidden";
-    case kAbsentInKernel: break;
+    case kNative:
+      return "native";
+    case kConditional:
+      return "conditional";
+    case kServed:
+      return "served";
+    case kAbsent:
+      return "absent";
+    case kForbidden:
+      return "forbidden";
+    case kAbsentInKernel:
+      break;
   }
   return "absent-in-kernel";
 }

@@ -37,12 +37,26 @@ struct Execute {
   std::vector<std::string> leading_arguments;
   std::vector<std::uint64_t> further_arguments;  // guest addresses of argv[1], argv[2], ...
 };
+// The call, an mmap(2) of anonymous memory, maps `file` instead: at the address, with the length,
+// the protection and the other flags that it asked for. The program keeps no descriptor.
+struct MapFile {
+  UniqueFd file;
+};
+// Both descriptors are put into the task's table and their numbers stored as int[2] at `address`;
+// the call returns 0. Or neither is, and the call fails.
+struct InstallPair {
+  UniqueFd first;
+  UniqueFd second;
+  bool close_on_exec = false;
+  std::uint64_t address = 0;
+};
 // Ends the run.
 struct Kill {
   std::string reason;
 };
 
-using Effect = std::variant<Continue, Return, FailWith, InstallFd, Execute, Kill>;
+using Effect =
+    std::variant<Continue, Return, FailWith, InstallFd, InstallPair, MapFile, Execute, Kill>;
 
 // What applying an effect gave: the call's result as the program sees it.
 struct Outcome {

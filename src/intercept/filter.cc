@@ -1,6 +1,5 @@
 #include "intercept/filter.h"
 
-#include <fcntl.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -33,19 +32,29 @@ Status add_row(scmp_filter_ctx filter, const arch::SyscallRow& row) {
   return {};
 }
 
-Status add_conditional(scmp_filter_ctx filter, const NativeRule& rule) {
-  const arch::SyscallRow* row = arch::find_syscall(rule.syscall);
-  if (row == nullptr || row->disposition != arch::kConditional) {
-    return fail(EINVAL, "a native rule for a call that the table does not make conditional");
-  }
-  const int number = arch::native_number(*row);
+Status add_rule(scmp_filter_ctx filter, const arch::SyscallRow& row, std::uint32_t action,
+                const NativeRule& rule) {
+  const int number = arch::native_number(row);
   if (number < 0) return {};
   const scmp_arg_cmp conditions[] = {
       SCMP_CMP64(rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value),
       SCMP_CMP64(rule.argument2, SCMP_CMP_MASKED_EQ, rule.mask2, rule.value2)};
-  const unsigned count = rule.mask2 == 0 ? 1 : 2;
-  const int code = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, count, conditions);
+  const unsigned count = (rule.mask != 0 ? 1U : 0U) + (rule.mask2 != 0 ? 1U : 0U);
+  const int code = seccomp_rule_add_array(filter, action, number, count, conditions);
   if (code != 0) return failed(code, "seccomp_rule_add");
+  return {};
+}
+
+Status add_rules(scmp_filter_ctx filter, std::span<const NativeRule> rules, std::uint32_t action,
+                 const std::function<bool(const arch::SyscallRow&)>& restricted) {
+  for (const NativeRule& rule : rules) {
+    const arch::SyscallRow* row = arch::find_syscall(rule.syscall);
+    if (row == nullptr || row->disposition == arch::kNative) {
+      return fail(EINVAL, "a rule on registers for a call that the table does not supervise");
+    }
+    if (restricted(*row)) continue;
+    if (Status added = add_rule(filter, *row, action, rule); !added) return added;
+  }
   return {};
 }
 
@@ -61,22 +70,6 @@ Status add_channel_guard(scmp_filter_ctx filter, const arch::SyscallRow& row, in
   // By ptrace in both backends: a notification cannot change the call's registers.
   if (code == 0 && notify) {
     code = seccomp_rule_add_array(filter, SCMP_ACT_TRACE(0), arch::native_number(row), 1, &rest);
-  }
-  if (code != 0) return failed(code, "seccomp_rule_add");
-  return {};
-}
-
-// The kernel installs no O_PATH descriptor for a notification (it looks them up with fget, which
-// does not see them): those opens come by ptrace, and so does openat2, whose flags lie in memory.
-Status add_path_only_opens(scmp_filter_ctx filter, const arch::SyscallRow& row) {
-  const int number = arch::native_number(row);
-  int code = 0;
-  if (row.name == "openat2") {
-    code = seccomp_rule_add(filter, SCMP_ACT_TRACE(0), number, 0);
-  } else {
-    const unsigned flags = row.name == "open" ? 1 : 2;
-    const scmp_arg_cmp path_only = SCMP_CMP64(flags, SCMP_CMP_MASKED_EQ, O_PATH, O_PATH);
-    code = seccomp_rule_add_array(filter, SCMP_ACT_TRACE(0), number, 1, &path_only);
   }
   if (code != 0) return failed(code, "seccomp_rule_add");
   return {};
@@ -118,20 +111,6 @@ Result<std::vector<sock_filter>> compile_filter(const FilterRequest& request) {
   };
   for (const arch::SyscallRow& row : arch::all_syscalls()) {
     if (arch::native_number(row) < 0 || restricted(row)) continue;
-    if (notify && (row.name == "execve" || row.name == "execveat")) {
-      const int number = arch::native_number(row);
-      if (const int code = seccomp_rule_add(filter.get(), SCMP_ACT_TRACE(0), number, 0);
-          code != 0) {
-        return failed(code, "seccomp_rule_add");
-      }
-      continue;
-    }
-    if (notify && (row.name == "open" || row.name == "openat" || row.name == "openat2")) {
-      if (Status added = add_path_only_opens(filter.get(), row); !added) {
-        return tl::make_unexpected(added.error());
-      }
-      continue;
-    }
     if (request.channel >= 0 && (row.name == "close" || row.name == "close_range")) {
       if (Status added = add_channel_guard(filter.get(), row, request.channel, notify); !added) {
         return tl::make_unexpected(added.error());
@@ -141,10 +120,12 @@ Result<std::vector<sock_filter>> compile_filter(const FilterRequest& request) {
     if (Status added = add_row(filter.get(), row); !added)
       return tl::make_unexpected(added.error());
   }
-  for (const NativeRule& rule : native_rules()) {
-    const arch::SyscallRow* row = arch::find_syscall(rule.syscall);
-    if (row != nullptr && restricted(*row)) continue;
-    if (Status added = add_conditional(filter.get(), rule); !added) {
+  if (Status added = add_rules(filter.get(), native_rules(), SCMP_ACT_ALLOW, restricted); !added) {
+    return tl::make_unexpected(added.error());
+  }
+  if (notify) {
+    if (Status added = add_rules(filter.get(), traced_rules(), SCMP_ACT_TRACE(0), restricted);
+        !added) {
       return tl::make_unexpected(added.error());
     }
   }

@@ -141,6 +141,13 @@ bool is_of_arguments(std::int64_t result) {
 
 bool is_error(std::int64_t result) { return result < 0 && result >= -4095; }
 
+// Ends the stop with `result`, which is given on.
+Result<std::int64_t> finished(InjectedCalls& calls, Result<std::int64_t> result) {
+  if (!result) return result;
+  if (Status done = calls.finish(*result); !done) return tl::make_unexpected(done.error());
+  return result;
+}
+
 }  // namespace
 
 // --- InjectedCalls
@@ -325,12 +332,48 @@ Status Injector::answer(pid_t tid, std::int64_t result) const {
 Result<std::int64_t> Injector::install(pid_t tid, const InstallFd& effect) {
   Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
   if (!calls) return tl::make_unexpected(calls.error());
-  Result<std::int64_t> number = receive(tid, *calls, effect.fd.get(), effect.close_on_exec);
-  if (!number) return number;
-  if (Status finished = calls->finish(*number); !finished) {
-    return tl::make_unexpected(finished.error());
+  return finished(*calls, receive(tid, *calls, effect.fd.get(), effect.close_on_exec));
+}
+
+// What is closed here was opened a moment ago in the same stop. A sibling thread that puts a file
+// of its own under the number meanwhile loses that.
+Result<std::int64_t> Injector::install_pair(pid_t tid, const InstallPair& effect) {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
+  if (!calls) return tl::make_unexpected(calls.error());
+  Result<std::int64_t> first = receive(tid, *calls, effect.first.get(), effect.close_on_exec);
+  if (!first || is_error(*first)) return finished(*calls, first);
+  Result<std::int64_t> second = receive(tid, *calls, effect.second.get(), effect.close_on_exec);
+  if (!second) return second;
+  const auto close = [&](std::int64_t number) {
+    return calls->perform(SYS_close, {static_cast<std::uint64_t>(number), 0, 0, 0, 0, 0});
+  };
+  std::int64_t error = is_error(*second) ? *second : 0;
+  const std::array<int, 2> numbers{static_cast<int>(*first), static_cast<int>(*second)};
+  if (error == 0 && !tracee::RemoteMemory(tid).write_value(effect.address, numbers)) {
+    error = -EFAULT;
+    if (Result<std::int64_t> closed = close(*second); !closed) return closed;
   }
-  return number;
+  if (error != 0) {
+    if (Result<std::int64_t> closed = close(*first); !closed) return closed;
+  }
+  return finished(*calls, error);
+}
+
+Result<std::int64_t> Injector::map(pid_t tid, const MapFile& effect) {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
+  if (!calls) return tl::make_unexpected(calls.error());
+  Result<std::int64_t> number = receive(tid, *calls, effect.file.get(), true);
+  if (!number || is_error(*number)) return finished(*calls, number);
+  InjectedCalls::Arguments arguments = calls->saved().arguments();
+  arguments[3] &= ~static_cast<std::uint64_t>(MAP_ANONYMOUS);
+  arguments[4] = static_cast<std::uint64_t>(*number);
+  arguments[5] = 0;
+  Result<std::int64_t> mapped = calls->perform(SYS_mmap, arguments);
+  if (!mapped) return mapped;
+  Result<std::int64_t> closed =
+      calls->perform(SYS_close, {static_cast<std::uint64_t>(*number), 0, 0, 0, 0, 0});
+  if (!closed) return closed;
+  return finished(*calls, mapped);
 }
 
 Result<std::int64_t> Injector::place(pid_t tid, InjectedCalls& calls,

@@ -73,6 +73,11 @@ class Injector {
   // returns. The task stays stopped.
   Result<std::int64_t> install(pid_t tid, const InstallFd& effect);
 
+  // Puts both descriptors of `effect` there: 0 or -errno, likewise.
+  Result<std::int64_t> install_pair(pid_t tid, const InstallPair& effect);
+  // Makes the program's mmap(2) map `effect.file`: the address or -errno, likewise.
+  Result<std::int64_t> map(pid_t tid, const MapFile& effect);
+
   // Starts an execution: the task is left running towards its execveat (PTRACE_SYSCALL). An errno
   // (negative) means that nothing was started and that the program's call returns it.
   Result<std::int64_t> execute(pid_t tid, const Execute& effect);

@@ -83,12 +83,7 @@ constexpr NativeRule kRules[] = {
     {"madvise", 2, kInt, MADV_POPULATE_WRITE},
 
     {"sendto", 4, kWhole, 0},  // no address: an own, connected socket
-    // Connected pairs reach nobody else. Not SOCK_DGRAM: such a socket can be sent to any address,
-    // while a connected stream or seqpacket ignores or refuses one (net/unix/af_unix.c), which is
-    // why sendmsg needs no supervision.
-    {"socketpair", 0, kInt, AF_UNIX, 1, 0xf, SOCK_STREAM},
-    {"socketpair", 0, kInt, AF_UNIX, 1, 0xf, SOCK_SEQPACKET},
-    {"pipe2", 1, O_EXCL, 0},  // O_EXCL is O_NOTIFICATION_PIPE
+    {"pipe2", 1, O_EXCL, 0},   // O_EXCL is O_NOTIFICATION_PIPE
 
     // 0 is the caller. Other ids are checked against the tree.
     {"getpgid", 0, kInt, 0},
@@ -127,15 +122,30 @@ constexpr NativeRule kRules[] = {
 #endif
 };
 
+constexpr std::uint64_t kSharedAnonymous = MAP_SHARED | MAP_ANONYMOUS;
+
+constexpr NativeRule kTraced[] = {
+    {"execve", 0, 0, 0},
+    {"execveat", 0, 0, 0},
+    {"socketpair", 0, 0, 0},
+    {"mmap", 3, kSharedAnonymous, kSharedAnonymous},
+};
+
+bool holds(const NativeRule& rule, std::string_view syscall,
+           std::span<const std::uint64_t, 6> arguments) {
+  return rule.syscall == syscall && (arguments[rule.argument] & rule.mask) == rule.value &&
+         (arguments[rule.argument2] & rule.mask2) == rule.value2;
+}
+
 }  // namespace
 
 std::span<const NativeRule> native_rules() { return kRules; }
 
+std::span<const NativeRule> traced_rules() { return kTraced; }
+
 bool allowed_natively(std::string_view syscall, std::span<const std::uint64_t, 6> arguments) {
-  return std::ranges::any_of(kRules, [&](const NativeRule& rule) {
-    return rule.syscall == syscall && (arguments[rule.argument] & rule.mask) == rule.value &&
-           (arguments[rule.argument2] & rule.mask2) == rule.value2;
-  });
+  return std::ranges::any_of(
+      kRules, [&](const NativeRule& rule) { return holds(rule, syscall, arguments); });
 }
 
 }  // namespace vitrine::intercept

@@ -24,6 +24,10 @@ struct NativeRule {
 
 std::span<const NativeRule> native_rules();
 
+// Calls whose answer takes calls that the program did not make, or other registers: they arrive as
+// ptrace stops in every backend.
+std::span<const NativeRule> traced_rules();
+
 // The same question for backends without a filter: does a rule allow these registers?
 bool allowed_natively(std::string_view syscall, std::span<const std::uint64_t, 6> arguments);
 

@@ -181,10 +181,10 @@ Result<Outcome> NotifyInterceptor::apply(Stop stop, Effect effect) {
     return respond(id, 0, is_restart_code(-failure->error) ? EIO : failure->error, false);
   }
   if (const auto* descriptor = std::get_if<InstallFd>(&effect)) return install(id, *descriptor);
-  // An execution never arrives as a notification.
-  if (std::holds_alternative<Execute>(effect)) return fail(EIO, "an execution by notification");
   // Kill: the task stays where it is; the supervisor kills the tree.
-  return Outcome{.result = 0, .known = false};
+  if (std::holds_alternative<Kill>(effect)) return Outcome{.result = 0, .known = false};
+  // What takes injected calls never arrives as a notification (native_rules.h, kTraced).
+  return fail(EIO, "a notification that only a stop can answer");
 }
 
 }  // namespace vitrine::intercept

@@ -56,12 +56,17 @@ Result<Outcome> apply_at_stop(Injector& injector, pid_t tid, Effect effect,
   if (const auto* failure = std::get_if<FailWith>(&effect)) {
     return finish(injector, tid, -failure->error, resume);
   }
-  if (const auto* descriptor = std::get_if<InstallFd>(&effect)) {
-    Result<std::int64_t> number = injector.install(tid, *descriptor);
-    if (!number) return unless_gone(number.error());
+  const auto injected = [&](Result<std::int64_t> result) -> Result<Outcome> {
+    if (!result) return unless_gone(result.error());
     if (Status resumed = resume(); !resumed) return unless_gone(resumed.error());
-    return Outcome{.result = *number};
-  }
+    return Outcome{.result = *result};
+  };
+  if (const auto* descriptor = std::get_if<InstallFd>(&effect))
+    return injected(injector.install(tid, *descriptor));
+  if (const auto* pair = std::get_if<InstallPair>(&effect))
+    return injected(injector.install_pair(tid, *pair));
+  if (const auto* mapping = std::get_if<MapFile>(&effect))
+    return injected(injector.map(tid, *mapping));
   if (const auto* execution = std::get_if<Execute>(&effect)) {
     Result<std::int64_t> started = injector.execute(tid, *execution);
     if (!started) return unless_gone(started.error());

@@ -16,6 +16,8 @@ constexpr std::uint64_t kBytesPerSecondPerCpu = 5'000'000'000;
 constexpr std::uint64_t kThreadStack = 8ULL << 20;
 constexpr std::uint64_t kStackTouched = 256ULL << 10;
 
+std::uint64_t with_margin(std::uint64_t bytes) { return bytes + bytes / 8 + (4ULL << 20); }
+
 Nanoseconds memory_wait(std::uint64_t headroom, unsigned cpus) {
   const std::uint64_t per_millisecond = kBytesPerSecondPerCpu / 1000 * cpus;
   const auto wait = milliseconds(static_cast<std::int64_t>(headroom / per_millisecond));
@@ -29,6 +31,7 @@ std::optional<Verdict> Budget::spent(Nanoseconds elapsed, const Measured& measur
   if (limits_.wall && elapsed >= *limits_.wall) return Verdict::kWallLimit;
   const std::optional<std::uint64_t> ceiling = memory_ceiling();
   if (ceiling && measured.memory > *ceiling) return Verdict::kMemoryLimit;
+  if (measured.scratch > scratch_ceiling()) return Verdict::kMemoryLimit;
   return std::nullopt;
 }
 
@@ -40,6 +43,12 @@ Nanoseconds Budget::next_look(Nanoseconds elapsed, const Measured& measured) con
   if (const std::optional<std::uint64_t> ceiling = memory_ceiling()) {
     const std::uint64_t headroom = *ceiling > measured.memory ? *ceiling - measured.memory : 0;
     wait = std::min(wait, memory_wait(headroom, cpus_));
+  }
+  // Only who has begun to fill scratch can fill it before the next look: the first look at a
+  // program is an early one.
+  if (measured.scratch != 0) {
+    const std::uint64_t ceiling = scratch_ceiling();
+    wait = std::min(wait, memory_wait(ceiling - std::min(ceiling, measured.scratch), cpus_));
   }
   wait = std::max(wait, kShortestWait);
   Nanoseconds look = elapsed + wait;
@@ -58,7 +67,9 @@ std::optional<std::uint64_t> Budget::data_limit(std::uint64_t elsewhere,
 
 std::optional<std::uint64_t> Budget::memory_ceiling() const {
   if (!limits_.memory_bytes) return std::nullopt;
-  return *limits_.memory_bytes + *limits_.memory_bytes / 8 + (4ULL << 20);
+  return with_margin(*limits_.memory_bytes);
 }
+
+std::uint64_t Budget::scratch_ceiling() const { return with_margin(scratch_quota_); }
 
 }  // namespace vitrine::limits

@@ -12,14 +12,16 @@ namespace {
 
 constexpr std::uint64_t kLimitStep = 256 * 1024;  // smaller changes are not worth a system call
 
-std::string reason_for(Verdict verdict, const Limits& limits) {
+std::string reason_for(Verdict verdict, const Limits& limits, bool scratch_is_spent) {
   switch (verdict) {
     case Verdict::kWallLimit:
       return "the wall-clock budget of " + format_duration(*limits.wall) + " is used up";
     case Verdict::kCpuLimit:
       return "the CPU budget of " + format_duration(*limits.cpu) + " is used up";
     case Verdict::kMemoryLimit:
-      return "more memory than the budget of " + format_size(*limits.memory_bytes) + " was used";
+      return scratch_is_spent ? "more was stored in scratch than it holds"
+                              : "more memory than the budget of " +
+                                    format_size(*limits.memory_bytes) + " was used";
     default:
       return "a budget is used up";
   }
@@ -53,12 +55,19 @@ const char* limit_word(Verdict verdict) {
 
 void EventLoop::look_at_budgets(bool now) {
   const Nanoseconds time = elapsed();
+  if (!scratch_watched_ && parts_.files.scratch_in_use()) {
+    scratch_watched_ = true;
+    last_measured_.scratch = 1;
+    next_look_ = std::min(next_look_, budget_.next_look(time, last_measured_));
+  }
   if (!now && time < next_look_) return;
   last_measured_ = meter_.measure();
+  scratch_watched_ = last_measured_.scratch != 0;
   if (!ending_) {
     if (const std::optional<Verdict> spent = budget_.spent(time, last_measured_)) {
-      parts_.tally.limit_hit(limit_word(*spent));
-      return end_run(*spent, reason_for(*spent, limits()));
+      const bool of_scratch = last_measured_.scratch > budget_.scratch_ceiling();
+      parts_.tally.limit_hit(of_scratch ? "scratch" : limit_word(*spent));
+      return end_run(*spent, reason_for(*spent, limits(), of_scratch));
     }
     if (parts_.policy.on_audit_failure() == policy::AuditFailure::kEndRun) {
       if (const Status health = parts_.audit.health(); !health) {
@@ -105,8 +114,13 @@ bool EventLoop::private_memory_fits(pid_t tgid, std::uint64_t bytes) {
 bool EventLoop::shared_memory_fits(std::uint64_t bytes) {
   const auto& limit = limits().memory_bytes;
   if (!limit) return true;
-  const std::uint64_t used = memory_used();
+  const std::uint64_t used = memory_used() + meter_.promised();
   return used <= *limit && bytes <= *limit - used;
+}
+
+bool EventLoop::admit_socket(int fd) {
+  if (!meter_.socket_granted(fd)) return false;
+  return shared_memory_fits(0);
 }
 
 }  // namespace vitrine::supervisor

@@ -37,7 +37,7 @@ EventLoop::EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef wo
                    parts.audit, parts.tally},
                   std::move(working_directory)),
       meter_(tasks_, parts.files),
-      budget_(parts.policy.limits(), parts.placement.visible_count()) {
+      budget_(parts.policy.limits(), parts.placement.visible_count(), parts.files.scratch_quota()) {
   parts_.files.attach(this);
   listener_open_ = parts_.interceptor.pollable_fd() >= 0;
   if (parts_.audit.level() == audit::Level::kAll) {

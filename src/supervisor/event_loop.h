@@ -69,6 +69,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   std::uint64_t memory_used() override;
   bool private_memory_fits(pid_t tgid, std::uint64_t bytes) override;
   bool shared_memory_fits(std::uint64_t bytes) override;
+  bool admit_socket(int fd) override;
   void refused(std::string_view limit) override;
   Nanoseconds elapsed() const override;
 
@@ -118,6 +119,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   std::uint64_t data_limit_ = 0;
   std::uint64_t file_limit_ = 0;
   std::vector<pollfd> waiting_;
+  bool scratch_watched_ = false;
   bool events_left_ = false;  // of tasks, whose SIGCHLD has been taken already
   bool listener_open_ = false;
   Nanoseconds next_wait_for_room_{};

@@ -36,7 +36,8 @@ Result<tracee::MemoryUse> Meter::memory_of(pid_t tgid) const {
 }
 
 std::uint64_t Meter::sample_memory() {
-  scratch_ = files_.scratch_used();
+  held_ = files_.memory_held();
+  scratch_ = files_.scratch_used() + held_.used;
   shared_ = 0;
   std::uint64_t anonymous = 0;
   for (const pid_t tgid : tasks_.processes()) {
@@ -46,7 +47,8 @@ std::uint64_t Meter::sample_memory() {
     anonymous += used->anonymous;
     shared_ = std::max(shared_, used->shared);
   }
-  // Mapped scratch files are shared memory too: whichever of the two is larger holds the other.
+  // Every file that can be mapped shared is one of ours, whose blocks were counted; what the kernel
+  // says of one process's shared memory is a part of them.
   return anonymous + std::max(scratch_, shared_);
 }
 
@@ -54,12 +56,13 @@ limits::Measured Meter::measure() {
   limits::Measured now;
   now.cpu = sample_cpu() + dead_user_ + dead_system_;
   now.memory = sample_memory();
+  now.scratch = scratch_ - held_.used;
   memory_peak_ = std::max(memory_peak_, now.memory);
   return now;
 }
 
 std::uint64_t Meter::held_elsewhere(pid_t tgid) const {
-  std::uint64_t held = std::max(scratch_, shared_);
+  std::uint64_t held = std::max(scratch_, shared_) + promised();
   for (const auto& [other, process] : processes_) {
     if (other != tgid) held += process.anonymous;
   }

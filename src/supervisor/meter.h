@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "limits/budget.h"
+#include "limits/socket_buffers.h"
 #include "tracee/task_table.h"
 #include "tracee/usage.h"
 #include "vfs/filesystem.h"
@@ -19,7 +20,13 @@ class Meter {
   Meter(const tracee::TaskTable& tasks, vfs::FileSystem& files) : tasks_(tasks), files_(files) {}
 
   limits::Measured measure();
-  // Bytes held outside the private memory of `tgid`: what its RLIMIT_DATA has to leave room for.
+  // Bytes that the program may still come to hold without asking: shared mappings that were not
+  // touched yet, buffers of its sockets. Beside what measure() saw.
+  std::uint64_t promised() const { return held_.promised + sockets_.promised(); }
+  // Counts a socket that is about to be granted.
+  Status socket_granted(int fd) { return sockets_.add(fd); }
+  // Bytes held, or promised, outside the private memory of `tgid`: what its RLIMIT_DATA has to
+  // leave room for.
   std::uint64_t held_elsewhere(pid_t tgid) const;
   // A process was reaped; `usage` is wait4's, which holds the children it waited for as well.
   void process_ended(pid_t tgid, pid_t parent, const rusage& usage);
@@ -44,6 +51,8 @@ class Meter {
   std::unordered_map<pid_t, Process> processes_;
   Nanoseconds dead_user_{};
   Nanoseconds dead_system_{};
+  limits::SocketBuffers sockets_;
+  vfs::FileSystem::MemoryHeld held_;
   std::uint64_t scratch_ = 0;
   std::uint64_t shared_ = 0;
   std::uint64_t memory_peak_ = 0;

@@ -44,6 +44,9 @@ class BudgetControl {
   // (RLIMIT_DATA); asking makes the refusal known.
   virtual bool private_memory_fits(pid_t tgid, std::uint64_t bytes) = 0;
   virtual bool shared_memory_fits(std::uint64_t bytes) = 0;
+  // Counts what the socket `fd` may hold in its buffers for as long as anybody has it open. False:
+  // that does not fit, and the socket must not be granted.
+  virtual bool admit_socket(int fd) = 0;
   virtual void refused(std::string_view limit) = 0;  // "processes", "threads", "memory", "scratch"
   virtual Nanoseconds elapsed() const = 0;           // since the command started
 };

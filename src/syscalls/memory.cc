@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "syscalls/families.h"
 #include "syscalls/paths.h"
@@ -9,9 +10,23 @@
 namespace vitrine::syscalls {
 namespace {
 
+constexpr std::uint64_t kPage = 4096;
+
 Answer out_of_memory(Context& context) {
   context.budget.refused("memory");
   return deny(ENOMEM, "limit:memory");
+}
+
+Answer map_shared(Context& context, std::uint64_t length) {
+  const std::uint64_t size = (length + kPage - 1) & ~(kPage - 1);
+  const bool plain = (context.call.int_argument(3) & MAP_TYPE) == MAP_SHARED;
+  if (!plain || length == 0 || context.call.event.arguments[5] % kPage != 0)
+    return serve_error(EINVAL);
+  if (size < length) return serve_error(ENOMEM);
+  if (!context.budget.shared_memory_fits(size)) return out_of_memory(context);
+  Result<UniqueFd> memory = context.files.create_shared_memory(size);
+  if (!memory) return serve_error(ENOMEM);
+  return {MapFile{std::move(*memory)}, {Action::kServe, 0, "memory"}};
 }
 
 Answer handle_mmap(Context& context) {
@@ -20,9 +35,14 @@ Answer handle_mmap(Context& context) {
   if ((flags & MAP_GROWSDOWN) != 0) return deny(EPERM, "grows-down");
   if ((flags & MAP_LOCKED) != 0) return serve_error(EAGAIN);  // RLIMIT_MEMLOCK is 0
   const std::uint64_t length = context.call.event.arguments[1];
-  const bool fits = (flags & MAP_SHARED) != 0
-                        ? context.budget.shared_memory_fits(length)
-                        : context.budget.private_memory_fits(context.task.tgid, length);
+  if ((flags & MAP_SHARED) != 0) return map_shared(context, length);
+  // What cannot be written is not charged to the data segment (mm/mmap.c, is_data_mapping); once
+  // mprotect(2) makes it writable, the kernel charges it by itself. That is the next thing to
+  // happen to a stack (nptl/allocatestack.c), and refused here it is known why.
+  const bool becomes_data =
+      (context.call.int_argument(2) & PROT_WRITE) != 0 || (flags & MAP_STACK) != 0;
+  if (!becomes_data) return proceed();
+  const bool fits = context.budget.private_memory_fits(context.task.tgid, length);
   return fits ? proceed() : out_of_memory(context);
 }
 

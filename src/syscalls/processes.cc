@@ -22,6 +22,10 @@ constexpr std::uint64_t kProcessMay =
     CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | CSIGNAL;
 constexpr std::uint64_t kVfork = CLONE_VM | CLONE_VFORK;
 
+// A process that nobody waits for is none of the live ones, but it has a number and memory of the
+// kernel's: there is an end to them too.
+constexpr std::size_t kMostZombies = 256;
+
 enum class Kind { kThread, kProcess, kForbidden };
 
 // Shared memory without a shared thread group is vfork's alone: the parent sleeps until the child
@@ -43,6 +47,10 @@ Answer admit(Context& context, bool thread) {
   if (!thread && tasks.process_count() + tasks.pending_processes() >= limits.processes) {
     context.budget.refused("processes");
     return deny(EAGAIN, "limit:processes");
+  }
+  if (!thread && tasks.zombies(kMostZombies) >= kMostZombies) {
+    context.budget.refused("processes");
+    return deny(EAGAIN, "limit:zombies");
   }
   if (tasks.thread_count() + tasks.pending_threads() >= limits.threads) {
     context.budget.refused("threads");

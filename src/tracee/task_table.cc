@@ -1,6 +1,7 @@
 #include "tracee/task_table.h"
 
 #include <fcntl.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -60,6 +61,7 @@ void TaskTable::remove(pid_t tid) {
     process_numbers_.erase(tgid);
     if (former_.size() >= kFormerRemembered) former_.clear();
     former_.insert(tgid);
+    unwaited_.push_back(tgid);
   }
 }
 
@@ -69,6 +71,14 @@ void TaskTable::collapse_to_leader(pid_t tgid, pid_t former) {
   leader->clone_pending = false;
   leader->descriptors.reset();  // exec gave the process a table of its own
   if (former != 0 && former != tgid) remove(former);
+}
+
+// A number that another process has by now counts until that one ends as well: too many, not too
+// few.
+std::size_t TaskTable::zombies(std::size_t enough) {
+  if (unwaited_.size() < enough) return unwaited_.size();
+  std::erase_if(unwaited_, [this](pid_t pid) { return is_process(pid) || ::kill(pid, 0) != 0; });
+  return unwaited_.size();
 }
 
 std::size_t TaskTable::pending_threads() const {

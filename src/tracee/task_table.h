@@ -52,6 +52,9 @@ class TaskTable {
   std::size_t threads_of(pid_t tgid) const;
   // A process of this run that has ended (the last few thousand are remembered).
   bool was_process(pid_t pid) const { return former_.contains(pid); }
+  // Processes that have ended and that their parents have not waited for: an upper bound, exact
+  // from `enough` on.
+  std::size_t zombies(std::size_t enough);
   std::vector<pid_t> processes() const;
   std::vector<pid_t> threads(pid_t tgid) const;
 
@@ -64,6 +67,7 @@ class TaskTable {
   std::unordered_map<pid_t, Task> tasks_;
   std::map<pid_t, std::size_t> process_sizes_;  // tgid -> live tasks
   std::unordered_set<pid_t> former_;
+  std::vector<pid_t> unwaited_;  // ended processes that were still there when last looked at
   std::map<pid_t, std::int64_t> process_numbers_;
   std::int64_t next_number_ = 1;
   std::size_t peak_threads_ = 0;

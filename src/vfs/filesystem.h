@@ -177,8 +177,20 @@ class FileSystem {
   // Guest path of what the descriptor refers to (as readlink of /proc/self/fd/N shows it).
   virtual Result<std::string> path_of_descriptor(const Caller&, GuestFd) = 0;
 
+  // --- memory that no name leads to
+  // What a shared anonymous mapping of `size` bytes is made of (mmap(2)): a descriptor to map.
+  virtual Result<UniqueFd> create_shared_memory(std::uint64_t size) = 0;
+  // Bytes held beside scratch, measured now: shared anonymous memory, snapshots of synthetic files.
+  // `promised` is what shared mappings have room for and nobody has touched yet.
+  struct MemoryHeld {
+    std::uint64_t used = 0;
+    std::uint64_t promised = 0;
+  };
+  virtual MemoryHeld memory_held() = 0;
+
   // --- scratch accounting
   virtual std::uint64_t scratch_used() = 0;  // bytes held by all scratch files now (measured)
+  virtual bool scratch_in_use() const = 0;   // some scratch file has been opened
   virtual std::uint64_t scratch_peak() const = 0;
   virtual std::uint64_t scratch_quota() const = 0;  // sum over scratch folders
   // The largest size a scratch file may reach now: RLIMIT_FSIZE for the guest. 0 when the quota is

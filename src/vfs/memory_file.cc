@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <limits>
 
 #include "vfs/pass_on.h"
 
@@ -65,6 +66,17 @@ Result<UniqueFd> create_memory_file() {
   if (::fchmod(fd->get(), 0600) != 0) return fail_errno("fchmod memory file");
   // memfd_create's own description is not counted in i_writecount, a reopened one is:
   // is_sole_description() rests on that.
+  return reopen(fd->get(), O_RDWR);
+}
+
+Result<UniqueFd> create_fixed_memory_file(std::uint64_t size) {
+  auto fd = create(MFD_ALLOW_SEALING);
+  if (!fd) return fd;
+  if (size > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()) ||
+      ::ftruncate(fd->get(), static_cast<off_t>(size)) != 0)
+    return fail(EFBIG, "ftruncate memory file");
+  constexpr int kSizeSeals = F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+  if (::fcntl(fd->get(), F_ADD_SEALS, kSizeSeals) != 0) return fail_errno("F_ADD_SEALS");
   return reopen(fd->get(), O_RDWR);
 }
 

@@ -2,6 +2,7 @@
 // the placeholders that stand for folders.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "base/result.h"
@@ -11,6 +12,10 @@ namespace vitrine::vfs {
 
 // An empty, unsealed memory file, close-on-exec, that nobody can add seals to.
 Result<UniqueFd> create_memory_file();
+
+// The same, of `size` bytes for ever: it can neither grow nor shrink. EFBIG for more than a file
+// can have.
+Result<UniqueFd> create_fixed_memory_file(std::uint64_t size);
 
 // A memory file that holds `content` and can never change again (all of F_SEAL_*). The descriptor
 // returned is read-only.
@@ -22,7 +27,7 @@ Result<UniqueFd> create_sealed_file(std::string_view content);
 Result<UniqueFd> reopen(int fd, int flags);
 
 // Whether no open file description but `fd` exists on its memory file: no descriptor of any
-// process, none in flight over a socket, no mapping. `fd` comes from create_memory_file().
+// process, none in flight over a socket, no mapping. `fd` comes from one of the functions above.
 // O_PATH descriptors do not count.
 bool is_sole_description(int fd);
 

@@ -19,6 +19,9 @@ namespace {
 // was granted last may not have reached the guest's table yet.
 constexpr std::uint64_t kYoungest = 64;
 constexpr std::size_t kMaxListedEntries = 1U << 20;
+// What snapshots may hold together: /proc/self/smaps of a large program is a few MiB.
+constexpr std::uint64_t kMaxSnapshotBytes = 16U << 20;
+constexpr std::uint64_t kPage = 4096;
 
 // Adds the inodes of all memory files that `process` has open. False if it cannot be known.
 bool add_open_inodes(pid_t process, DeviceNumber device, std::unordered_set<std::uint64_t>& out) {
@@ -38,6 +41,7 @@ bool add_open_inodes(pid_t process, DeviceNumber device, std::unordered_set<std:
 
 Status OpenTable::make_room() {
   if (entries_.size() >= std::min(sweep_at_, max_entries_)) {
+    forget_closed_snapshots();
     sweep();
     sweep_at_ = std::max<std::size_t>(64, 2 * entries_.size());
   }
@@ -52,10 +56,23 @@ void OpenTable::sweep() {
     if (!add_open_inodes(process, device_, open)) return;
   std::erase_if(entries_, [&](const auto& each) {
     const bool young = each.second.serial + kYoungest >= next_serial_;
-    if (young || open.contains(each.first)) return false;
+    if (each.second.bytes != 0 || young || open.contains(each.first)) return false;
     listed_entries_ -= each.second.listing.size();
     return true;
   });
+}
+
+void OpenTable::forget_closed_snapshots() {
+  std::erase_if(entries_, [&](const auto& each) {
+    if (each.second.bytes == 0 || !is_sole_description(each.second.held.get())) return false;
+    snapshot_bytes_ -= each.second.bytes;
+    return true;
+  });
+}
+
+std::uint64_t OpenTable::snapshot_bytes() {
+  if (snapshot_bytes_ != 0) forget_closed_snapshots();
+  return snapshot_bytes_;
 }
 
 Result<OpenTable::Entry*> OpenTable::insert(int fd, DirectoryRef place, std::string path) {
@@ -102,11 +119,19 @@ Result<UniqueFd> OpenTable::grant_path(DirectoryRef place, std::string path) {
 Result<UniqueFd> OpenTable::grant_snapshot(std::string_view content, DirectoryRef place,
                                            const Attributes& attributes, std::string path) {
   if (auto status = make_room(); !status) return pass_on(status.error());
-  auto granted = create_sealed_file(content);
+  const std::uint64_t bytes = (content.size() / kPage + 1) * kPage;
+  if (bytes > kMaxSnapshotBytes - snapshot_bytes_) forget_closed_snapshots();
+  if (bytes > kMaxSnapshotBytes - snapshot_bytes_) return fail(ENOMEM, "open");
+  auto held = create_sealed_file(content);
+  if (!held) return held;
+  auto granted = reopen(held->get(), O_RDONLY);
   if (!granted) return granted;
-  auto entry = insert(granted->get(), std::move(place), std::move(path));
+  auto entry = insert(held->get(), std::move(place), std::move(path));
   if (!entry) return pass_on(entry.error());
   (*entry)->attributes = attributes;
+  (*entry)->held = std::move(*held);
+  (*entry)->bytes = bytes;
+  snapshot_bytes_ += bytes;
   return granted;
 }
 

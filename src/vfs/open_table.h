@@ -19,11 +19,14 @@ namespace vitrine::vfs {
 class OpenTable {
  public:
   struct Entry {
-    UniqueFd held;  // of a folder: the guest's very description, so that its position is shared
+    // Of a folder: the guest's very description, so that its position is shared. Of a snapshot: one
+    // of our own, which tells whether the guest's is gone.
+    UniqueFd held;
     DirectoryRef place;  // what it stands for (a folder, or any node opened O_PATH)
     bool folder = false;
     Attributes attributes{};  // of a synthetic file, as the path shows them
     std::string path;         // guest path when it was opened
+    std::uint64_t bytes = 0;  // of a snapshot: the memory that it holds
     std::vector<ListEntry> listing;
     bool listed = false;
     std::uint64_t serial = 0;
@@ -45,11 +48,16 @@ class OpenTable {
   // Keeps what all listings hold together within bounds.
   void keep_listing(Entry& entry, std::vector<ListEntry> listing);
 
+  // Memory that snapshots hold, measured now: a mapping, or a descriptor in flight, holds one as
+  // well as an open descriptor does.
+  std::uint64_t snapshot_bytes();
+
   std::size_t size() const { return entries_.size(); }
 
  private:
   Status make_room();
   void sweep();
+  void forget_closed_snapshots();
   Result<Entry*> insert(int fd, DirectoryRef place, std::string path);
 
   std::size_t max_entries_;
@@ -57,6 +65,7 @@ class OpenTable {
   std::uint64_t next_serial_ = 0;
   DeviceNumber device_;
   std::size_t listed_entries_ = 0;
+  std::uint64_t snapshot_bytes_ = 0;
   const ProcessView* processes_ = nullptr;
   std::unordered_map<std::uint64_t, Entry> entries_;  // by inode
 };

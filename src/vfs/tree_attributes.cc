@@ -30,11 +30,15 @@ mode_t fixed_mode(const MountNode& node) {
   }
 }
 
+// Each costs the supervisor a descriptor.
+constexpr std::size_t kMaxSharedMappings = 1024;
+
 }  // namespace
 
 TreeFileSystem::TreeFileSystem(const Options& options)
     : options_(options),
       scratch_({options.identity, options.max_memory_files}),
+      shared_(options.max_memory_files != 0 ? options.max_memory_files : kMaxSharedMappings),
       proc_(options.identity, options.inode_seed),
       resolver_(tree_, proc_, options.use_openat2),
       table_(options.max_open_entries != 0 ? options.max_open_entries : 4096),

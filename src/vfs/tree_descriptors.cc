@@ -254,10 +254,16 @@ std::string TreeFileSystem::path_of_node(const ScratchNode& node) {
 
 std::string TreeFileSystem::mapped_name(std::uint64_t inode, std::string_view host_name) const {
   if (host_name.starts_with("/memfd:vitrine")) {
+    if (shared_.contains(inode)) return "/dev/zero (deleted)";  // what shmem_zero_setup() names it
     const ScratchNodePtr node = scratch_.node_of_memory_file(inode);
     return node ? path_of_node(*node) : "/(deleted)";
   }
   return tree_.guest_path_of(host_name).value_or("/(unreachable)");
+}
+
+FileSystem::MemoryHeld TreeFileSystem::memory_held() {
+  const SharedMemory::Held shared = shared_.measure();
+  return {shared.used + table_.snapshot_bytes(), shared.promised};
 }
 
 }  // namespace vitrine::vfs

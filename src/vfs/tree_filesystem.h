@@ -11,6 +11,7 @@
 #include "vfs/proc.h"
 #include "vfs/resolver.h"
 #include "vfs/scratch.h"
+#include "vfs/shared_memory.h"
 #include "vfs/synthetic_trees.h"
 
 namespace vitrine::vfs {
@@ -66,7 +67,12 @@ class TreeFileSystem final : public FileSystem {
   Status stat_filesystem_descriptor(const Caller&, GuestFd, struct statfs&) override;
   Result<std::string> path_of_descriptor(const Caller&, GuestFd) override;
 
+  Result<UniqueFd> create_shared_memory(std::uint64_t size) override {
+    return shared_.create(size);
+  }
+  MemoryHeld memory_held() override;
   std::uint64_t scratch_used() override { return scratch_.used(); }
+  bool scratch_in_use() const override { return scratch_.memory_files() != 0; }
   std::uint64_t scratch_peak() const override { return scratch_.peak(); }
   std::uint64_t scratch_quota() const override { return scratch_.quota(); }
   std::uint64_t file_size_limit() override { return scratch_.file_size_limit(); }
@@ -127,6 +133,7 @@ class TreeFileSystem final : public FileSystem {
   Options options_;
   MountTree tree_;
   Scratch scratch_;
+  SharedMemory shared_;
   Proc proc_;
   Resolver resolver_;
   OpenTable table_;

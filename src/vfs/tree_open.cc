@@ -123,6 +123,10 @@ Result<Opened> TreeFileSystem::open_synthetic(const Caller&, Place place, int fl
 
 Result<Opened> TreeFileSystem::open_device(const MountNode& node, int flags) {
   if (node.device.host.empty()) return fail(ENXIO, "open");
+  // A shared mapping of /dev/zero that may be written is shared anonymous memory
+  // (drivers/char/mem.c, mmap_zero), which no memory file of ours would stand behind.
+  constexpr DeviceNumber kZero{1, 5};
+  if (node.device.number == kZero && (flags & O_ACCMODE) == O_RDWR) return fail(EACCES, "open");
   const UniqueFd fd(::open(node.device.host.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return fail(ENXIO, "open");
   const auto seen = attributes_of(fd.get());

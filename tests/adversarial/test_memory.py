@@ -15,14 +15,14 @@ class Memory(Case):
         bare = shop.native([shop.guest("memory"), how, str(WANTED)])
         self.assertGreaterEqual(int(bare.stdout), at_least, how)
 
-    def contained(self, how, *options):
+    def contained(self, how, *options, budget=BUDGET):
         def check(shop, backend):
             run = shop.run([shop.guest("memory"), how, str(WANTED)],
-                           ["--memory", f"{BUDGET}M", "--scratch", f"/tmp={WANTED}M", *options],
+                           ["--memory", f"{budget}M", "--scratch", f"/tmp={WANTED}M", *options],
                            backend=backend)
             self.assertIn((run.status, run.verdict), [(0, "exited"), (122, "memory-limit")])
             if run.out:
-                self.assertLess(int(run.out), BUDGET + MARGIN)
+                self.assertLess(int(run.out), budget + MARGIN)
         self.everywhere(check)
 
     def test_shared_mappings(self):
@@ -58,38 +58,48 @@ class Memory(Case):
 
     # The kernel's account of shared memory counts what is mapped and was touched. Pages that the
     # page tables forgot (MADV_DONTNEED, munmap of a part) are held by the object all the same.
-    @unittest.expectedFailure
     def test_shared_pages_that_the_page_tables_forgot(self):
         self.natively("forgotten")
         self.contained("forgotten")
 
-    @unittest.expectedFailure
     def test_shared_mappings_cut_down_to_one_page(self):
         self.natively("trimmed")
         self.contained("trimmed")
 
-    # A shared mapping of /dev/zero is shared anonymous memory, and the filter lets it through.
-    @unittest.expectedFailure
+    # A shared mapping of /dev/zero is shared anonymous memory.
     def test_shared_mappings_of_dev_zero(self):
         self.natively("zero")
         self.contained("zero")
 
-    # Shared memory is taken to be the same in all processes: only the largest is counted.
-    @unittest.expectedFailure
+    # No process has more than a part of it.
     def test_shared_mappings_of_several_processes(self):
         self.natively("shared-children")
         self.contained("shared-children", "--processes", "10")
 
-    # Each open of a generated file below /proc makes a memory file that nothing counts.
-    @unittest.expectedFailure
+    # Each open of a generated file below /proc makes a copy of it.
     def test_copies_of_generated_files(self):
         self.contained("snapshots")
 
     # The buffers of connected pairs are the kernel's memory: 175 MiB with 1024 descriptors.
-    @unittest.expectedFailure
     def test_socket_buffers(self):
         self.natively("sockets", at_least=150)
         self.contained("sockets")
+
+    def test_sockets_in_flight(self):
+        self.natively("in-flight", at_least=80)
+        self.contained("in-flight", budget=32)
+
+    # A file is as large as its folder allows, but many of them are more than that together.
+    def test_sparse_files_of_a_small_scratch(self):
+        self.natively("sparse")
+
+        def check(shop, backend):
+            run = shop.run([shop.guest("memory"), "sparse", str(WANTED)],
+                           ["--memory", "2G", "--scratch", "/tmp=64M"], backend=backend)
+            self.assertEqual((run.status, run.verdict), (122, "memory-limit"))
+            self.assertEqual(run.report["limits_hit"], ["scratch"])
+            self.assertLess(run.report["usage"]["scratch_peak_bytes"], 64 * 1.25 * 2**20 + 2**25)
+        self.everywhere(check)
 
 
 if __name__ == "__main__":

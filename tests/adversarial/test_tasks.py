@@ -60,7 +60,6 @@ class Tasks(Case):
         self.everywhere(check)
 
     # A zombie is no live process, but it has a number and kernel memory of the host: without end.
-    @unittest.expectedFailure
     def test_zombies_are_bounded(self):
         shop = Workshop()
         self.addCleanup(shop.close)

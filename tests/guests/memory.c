@@ -102,6 +102,39 @@ static void sockets(size_t wanted) {
   done(held);
 }
 
+// Both ends of each pair wait in the queue of another one: no descriptor shows them any more.
+static void in_flight(size_t wanted) {
+  size_t held = 0;
+  char block[4096] = {0};
+  int carrier[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, carrier) != 0) done(0);
+  while (held < wanted) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) break;
+    for (int i = 0; i < 2; ++i) {
+      ssize_t put;
+      while ((put = send(ends[i], block, sizeof block, MSG_DONTWAIT)) > 0) held += (size_t)put;
+    }
+    char byte = 0;
+    struct iovec data = {&byte, 1};
+    union {
+      char bytes[CMSG_SPACE(2 * sizeof(int))];
+      struct cmsghdr align;
+    } control;
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(2 * sizeof(int));
+    memcpy(CMSG_DATA(header), ends, 2 * sizeof(int));
+    if (sendmsg(carrier[0], &message, MSG_DONTWAIT) < 0) break;
+    close(ends[0]);
+    close(ends[1]);
+  }
+  done(held);
+}
+
 static void pipes(size_t wanted) {
   size_t held = 0;
   char block[4096] = {0};
@@ -110,6 +143,23 @@ static void pipes(size_t wanted) {
     if (pipe2(ends, O_NONBLOCK) != 0) break;
     ssize_t put;
     while ((put = write(ends[1], block, sizeof block)) > 0) held += (size_t)put;
+  }
+  done(held);
+}
+
+// --- sparse files, filled through mappings: no write that a limit on files could refuse.
+static void sparse(size_t wanted) {
+  size_t held = 0;
+  for (int i = 0; held < wanted; ++i) {
+    char name[32];
+    snprintf(name, sizeof name, "/tmp/sparse%d", i);
+    const int fd = open(name, O_RDWR | O_CREAT, 0600);
+    if (fd < 0 || ftruncate(fd, (off_t)kPiece) != 0) break;
+    char *at = mmap(NULL, kPiece, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    unlink(name);
+    if (at == MAP_FAILED) break;
+    touch(at, kPiece);
+    held += kPiece;
   }
   done(held);
 }
@@ -244,6 +294,8 @@ int main(int argc, char **argv) {
   if (strcmp(how, "leaderless") == 0) leaderless(wanted);
   if (strcmp(how, "snapshots") == 0) snapshots(wanted);
   if (strcmp(how, "sockets") == 0) sockets(wanted);
+  if (strcmp(how, "in-flight") == 0) in_flight(wanted);
+  if (strcmp(how, "sparse") == 0) sparse(wanted);
   if (strcmp(how, "pipes") == 0) pipes(wanted);
   if (strcmp(how, "memfds") == 0) memfds(wanted);
   if (strcmp(how, "growing") == 0) growing(wanted);

@@ -57,6 +57,7 @@ class Flip(Case):
             shown_file, _ = self.files(shop)
             run = shop.run([shop.guest("flip"), "open", shown_file, "b", str(CALLS // 3)],
                            backend=backend)
+            self.assertEqual((run.status, run.verdict), (0, "exited"), run.err)
             shown, secret, failed, _ = map(int, run.out.split())
             self.assertEqual((shown, secret), (0, 0))
             self.assertGreater(failed, 0)

@@ -318,6 +318,17 @@ result["left"] = os.listdir("/tmp")
                 "listed": ["a", "d", "db", "link"], "nameless": "x", "named": True, "left": []})
         self.everywhere(check)
 
+    def test_shared_memory_and_pairs_are_a_kernels(self):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        expected = shop.native([shop.guest("shared"), "fork"]).stdout
+        self.assertIn(b"many 300 \n", expected)
+
+        def check(shop, backend):
+            run = shop.run([shop.guest("shared"), "fork"], ["--processes", "2"], backend=backend)
+            self.assertEqual((run.status, run.out), (0, expected))
+        self.everywhere(check)
+
     def test_devices(self):
         code = """
 result["null"] = open("/dev/null", "rb").read().decode()

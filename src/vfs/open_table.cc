@@ -18,7 +18,7 @@ namespace {
 // close(2) is native, so the table learns of it by looking at what is still open; a descriptor that
 // was granted last may not have reached the guest's table yet.
 constexpr std::uint64_t kYoungest = 64;
-constexpr std::size_t kMaxListedEntries = 1U << 20;
+constexpr std::size_t kMaxListedEntries = 1U << 18;  // at most some 80 MB of names
 // What snapshots may hold together: /proc/self/smaps of a large program is a few MiB.
 constexpr std::uint64_t kMaxSnapshotBytes = 16U << 20;
 constexpr std::uint64_t kPage = 4096;

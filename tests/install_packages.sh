@@ -5,10 +5,11 @@ set -eu
 
 build_packages=(g++ cmake ninja-build pkg-config libboost-program-options-dev libexpected-dev
                 nlohmann-json3-dev libspdlog-dev libfmt-dev libseccomp-dev nettle-dev)
-test_packages=(libgtest-dev python3 libpython3-stdlib gcc libc6-dev sudo mandoc procps)
+test_packages=(libgtest-dev python3 libpython3-stdlib gcc libc6-dev sudo mandoc procps
+               python3-numpy strace)
 
-# Peers that vitrine is run inside of. Where one cannot be had, its tests are skipped and say so.
-peer_packages=(bubblewrap runsc)
+# Peers that vitrine is run inside of, and the browser that opens its page. Where one cannot be had, its tests are skipped and say so.
+peer_packages=(bubblewrap runsc chromium)
 
 case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;

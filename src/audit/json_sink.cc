@@ -21,6 +21,7 @@ class JsonSink final : public AuditSink {
         writer_(std::move(fd)) {}
 
   Level level() const override { return level_; }
+  bool wants_lookups() const override { return true; }
   void start() override { writer_.start(); }
   void flush() override { writer_.flush(); }
 
@@ -93,6 +94,7 @@ Status JsonSink::health() const {
 class NullSink final : public AuditSink {
  public:
   Level level() const override { return Level::kDenied; }
+  bool wants_lookups() const override { return false; }
   void write(const StartRecord&) override {}
   void write(const SyscallRecord&) override {}
   void write(const ProcessRecord&) override {}

@@ -37,6 +37,16 @@ void append_arguments(std::string& out, std::span<const Argument> arguments) {
   out += '}';
 }
 
+// A relative name, or one that leads through links: the log alone has to say what was meant.
+bool names_another_path(const SyscallRecord& record) {
+  if (record.resolved.empty()) return false;
+  for (const Argument& argument : record.arguments) {
+    const auto* bytes = std::get_if<Bytes>(&argument.second);
+    if (bytes != nullptr && bytes->bytes == record.resolved) return false;
+  }
+  return true;
+}
+
 // strerrorname_np(3) knows every errno of this architecture.
 void append_errno(std::string& out, std::int64_t result) {
   constexpr std::int64_t kMaxErrno = 4095;  // include/linux/err.h
@@ -118,6 +128,7 @@ void append_line(std::string& out, std::uint64_t seq, const SyscallRecord& recor
   append_number_field(out, "tid", record.tid);
   append_text_field(out, "syscall", record.syscall);
   append_arguments(out, record.arguments);
+  if (names_another_path(record)) append_text_field(out, "resolved", record.resolved);
   append_text_field(out, "decision", vitrine::name_of(record.decision.action));
   append_text_field(out, "rule", record.decision.rule);
   if (record.result) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "base/unique_fd.h"
 #include "core/decision.h"
 #include "core/report.h"
+#include "core/sighting.h"
 
 namespace vitrine::audit {
 
@@ -39,6 +41,10 @@ struct SyscallRecord {
   std::int64_t tid = 0;
   std::string_view syscall;  // static storage, or "syscall_NNN"
   std::vector<Argument> arguments;
+  // The guest path that the call's one path argument led to: absolute, links followed. "" where it
+  // named none, or several.
+  std::string_view resolved;
+  std::span<const Sighting> sightings;  // of the lookups of this call, in order
   Decision decision;
   std::optional<std::int64_t> result;  // as the program sees it: >= 0 or -errno; nullopt: not seen
   std::string_view where;              // "script.py:12" or ""
@@ -90,6 +96,8 @@ class AuditSink {
  public:
   virtual ~AuditSink() = default;
   virtual Level level() const = 0;
+  // Whether records should say what lookups came by; it costs a copy of each path.
+  virtual bool wants_lookups() const = 0;
   // Starts the thread that writes, so that a stalled reader of the log cannot stall the supervisor.
   // Called once, after the supervised child was forked (threads and fork do not mix); until then
   // records wait in memory. Without it, finish() writes everything.

@@ -4,7 +4,7 @@
 namespace vitrine::cli {
 
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitDiffers = 1;  // `profile check`: a file is not valid
+inline constexpr int kExitDiffers = 1;  // found what it looks for: see the commands
 inline constexpr int kExitFailed = 125;
 inline constexpr int kExitNotExecutable = 126;
 inline constexpr int kExitNotFound = 127;

@@ -14,7 +14,7 @@ constexpr const char* kUsage = R"(vitrine runs an untrusted program, Python abov
 
   vitrine [OPTIONS] [--] COMMAND [ARG...]      run COMMAND (also: vitrine run ...)
   vitrine learn   [OPTIONS] -o PROFILE [--] COMMAND [ARG...]
-                                               observe a trusted run, write the least profile
+                                               watch a trusted run, write the least profile
   vitrine log     show|summary|html|replay|verify LOG
                                                read an audit log
   vitrine profile list|show|check|explain      read, validate and question a profile

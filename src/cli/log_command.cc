@@ -1,10 +1,8 @@
 #include "cli/log_command.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
@@ -18,6 +16,7 @@
 #include "cli/log_input.h"
 #include "cli/log_options.h"
 #include "cli/log_replay.h"
+#include "cli/output_file.h"
 #include "cli/standard_output.h"
 #include "core/decision.h"
 #include "policy/builder.h"
@@ -134,25 +133,6 @@ int summary(const LogArguments& arguments) {
   return finish(output, status);
 }
 
-// The whole file or nothing: a page that is half written must not look like one.
-Status write_page(const std::string& name, std::string_view content) {
-  const std::string temporary = name + ".part";
-  const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!fd) return fail_errno(temporary);
-  while (!content.empty()) {
-    const ssize_t done = ::write(fd.get(), content.data(), content.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) {
-      auto error = fail_errno(temporary);
-      ::unlink(temporary.c_str());
-      return error;
-    }
-    content.remove_prefix(static_cast<std::size_t>(done));
-  }
-  if (::rename(temporary.c_str(), name.c_str()) != 0) return fail_errno(name);
-  return {};
-}
-
 int html(const LogArguments& arguments) {
   const std::optional<std::string> file = arguments.last("-o");
   if (!file) return log_failure("html needs -o FILE");
@@ -169,7 +149,9 @@ int html(const LogArguments& arguments) {
     output.append(page);
     return finish(output, status);
   }
-  const Status written = write_page(*file, page);
+  auto target = NewFile::create(*file);
+  if (!target) return log_failure(target.error().message());
+  const Status written = target->finish(page);
   return written ? status : log_failure(written.error().message());
 }
 

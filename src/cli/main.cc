@@ -8,6 +8,7 @@
 
 #include "cli/doctor_command.h"
 #include "cli/exit_status.h"
+#include "cli/learn_command.h"
 #include "cli/log_command.h"
 #include "cli/messages.h"
 #include "cli/profile_command.h"
@@ -15,11 +16,6 @@
 
 namespace vitrine::cli {
 namespace {
-
-int not_available(const char* command) {
-  say_error(std::string(command) + ": not available yet");
-  return kExitFailed;
-}
 
 struct Command {
   std::string_view name;
@@ -30,7 +26,7 @@ constexpr std::array<Command, 5> kCommands{{
     {"run", run_run_command},
     {"log", run_log_command},
     {"profile", run_profile_command},
-    {"learn", [](const Arguments&) { return not_available("learn"); }},
+    {"learn", run_learn_command},
     {"doctor", run_doctor_command},
 }};
 

@@ -197,6 +197,12 @@ void read_audit_limit(RunOptions& options, const Given& given) {
   options.audit_options.limit_bytes = take(given, parse_size(given.value));
 }
 
+void read_learned_file(RunOptions& options, const Given& given) {
+  if (given.value.empty()) given.refuse("needs a file's name");
+  options.learn->file = given.value;
+}
+void read_merge(RunOptions& options, const Given&) { options.learn->merge = true; }
+
 void read_quiet(RunOptions& options, const Given&) { options.verbosity = Verbosity::kQuiet; }
 void read_verbose(RunOptions& options, const Given&) { options.verbosity = Verbosity::kVerbose; }
 void read_help(RunOptions& options, const Given&) { options.help = true; }
@@ -211,6 +217,8 @@ struct OptionRow {
   void (*read)(RunOptions& options, const Given& given);
   const char* description;
 };
+
+constexpr const char* kLearning = "Learning (vitrine learn only)";
 
 constexpr auto kOptions = std::to_array<OptionRow>({
     {"Policy", "profile,p", "NAME|FILE", read_profile,
@@ -253,6 +261,8 @@ constexpr auto kOptions = std::to_array<OptionRow>({
      "denied; mediated (default): every supervised call; all: every single call with its result"},
     {"Records", "audit-limit", "SIZE", read_audit_limit,
      "stop logging events past this size (default: 1G)"},
+    {kLearning, "out,o", "PROFILE", read_learned_file, "the profile to write"},
+    {kLearning, "merge", nullptr, read_merge, "add to the profile that is there already"},
     {"Messages", "quiet,q", nullptr, read_quiet, "errors only"},
     {"Messages", "verbose,v", nullptr, read_verbose, "say more on stderr"},
     {"Messages", "help,h", nullptr, read_help, "this text"},
@@ -326,7 +336,10 @@ void read_options(RunOptions& options, const Arguments& words) {
   for (const po::option& option : parsed.options) {
     const OptionRow* const row = find_row(option.string_key);
     const Given given{option.string_key, option.value.empty() ? "" : option.value.front()};
-    if (row != nullptr) row->read(options, given);
+    if (row == nullptr) continue;
+    if (std::string_view(row->group) == kLearning && !options.learn)
+      given.refuse("belongs to vitrine learn");
+    row->read(options, given);
   }
 }
 
@@ -342,12 +355,19 @@ Status check_together(const RunOptions& options) {
   return {};
 }
 
-}  // namespace
+Status check_learning(const RunOptions& options) {
+  if (options.help || options.version) return {};
+  if (options.learn->file.empty()) return fail_invalid("learn: needs -o PROFILE");
+  if (options.learn->merge && !options.profiles.empty()) {
+    return fail_invalid(
+        "--merge: the profile that is added to is the one to run under; leave out --profile");
+  }
+  return {};
+}
 
-Result<RunOptions> parse_run_options(const Arguments& arguments) {
+Result<RunOptions> parse_options(const Arguments& arguments, RunOptions options) {
   const std::size_t end = end_of_options(arguments);
   const auto middle = arguments.begin() + static_cast<std::ptrdiff_t>(end);
-  RunOptions options;
   try {
     read_options(options, Arguments(arguments.begin(), middle));
   } catch (const OptionError& error) {
@@ -366,6 +386,23 @@ Result<RunOptions> parse_run_options(const Arguments& arguments) {
     return fail_invalid("no command is given; see vitrine --help");
   }
   return options;
+}
+
+}  // namespace
+
+Result<RunOptions> parse_run_options(const Arguments& arguments) {
+  return parse_options(arguments, {});
+}
+
+Result<RunOptions> parse_learn_options(const Arguments& arguments) {
+  RunOptions options;
+  options.learn.emplace();
+  auto parsed = parse_options(arguments, std::move(options));
+  if (!parsed) return parsed;
+  if (auto checked = check_learning(*parsed); !checked) {
+    return tl::make_unexpected(checked.error());
+  }
+  return parsed;
 }
 
 std::string run_options_help() {

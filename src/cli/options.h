@@ -26,6 +26,12 @@ struct Destination {
   int fd = -1;
 };
 
+// `vitrine learn`.
+struct LearnOptions {
+  std::string file;    // the profile to be written
+  bool merge = false;  // into the one that is there
+};
+
 struct RunOptions {
   std::vector<std::string> profiles;  // empty: the default
   supervisor::Backend backend = supervisor::Backend::kAuto;
@@ -41,6 +47,7 @@ struct RunOptions {
   std::optional<Destination> audit;
   audit::SinkOptions audit_options;
   Verbosity verbosity = Verbosity::kNormal;
+  std::optional<LearnOptions> learn;
   Arguments command;  // empty with `help` or `version` only
   bool help = false;
   bool version = false;
@@ -49,6 +56,8 @@ struct RunOptions {
 // `arguments` without the program's name and without "run". Errors are kInvalid sentences that name
 // the option.
 Result<RunOptions> parse_run_options(const Arguments& arguments);
+// The same with the options of `learn`; `learn` is set.
+Result<RunOptions> parse_learn_options(const Arguments& arguments);
 
 // The options' descriptions, for --help.
 std::string run_options_help();

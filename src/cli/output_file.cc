@@ -51,4 +51,25 @@ Status write_whole(int fd, std::string_view text) {
   return {};
 }
 
+Result<NewFile> NewFile::create(const std::string& name) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+  const std::string temporary = name + ".part";
+  UniqueFd fd(::open(temporary.c_str(), kFlags, 0666));
+  if (!fd) return fail_errno(temporary);
+  return NewFile(name, std::move(fd));
+}
+
+NewFile::~NewFile() {
+  if (!name_.empty()) ::unlink(temporary().c_str());
+}
+
+Status NewFile::finish(std::string_view text) {
+  if (auto written = write_whole(fd_.get(), text); !written) {
+    return fail(written.error().code, temporary());
+  }
+  if (::rename(temporary().c_str(), name_.c_str()) != 0) return fail_errno(name_);
+  name_.clear();
+  return {};
+}
+
 }  // namespace vitrine::cli

@@ -2,7 +2,9 @@
 // path that cannot be written is found in time.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -21,5 +23,28 @@ Status check_descriptors(const RunOptions& options);
 Result<UniqueFd> open_destination(const Destination& destination);
 
 Status write_whole(int fd, std::string_view text);
+
+// A file that appears under its name when it is complete, or not at all.
+class NewFile {
+ public:
+  // Opens `name` with ".part" behind it. A symbolic link is not followed.
+  static Result<NewFile> create(const std::string& name);
+  ~NewFile();
+  NewFile(NewFile&& other) noexcept
+      : name_(std::exchange(other.name_, "")), fd_(std::move(other.fd_)) {}
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+  NewFile& operator=(NewFile&&) = delete;
+
+  // Writes it and gives it its name; once.
+  Status finish(std::string_view text);
+
+ private:
+  NewFile(std::string name, UniqueFd fd) : name_(std::move(name)), fd_(std::move(fd)) {}
+  std::string temporary() const { return name_ + ".part"; }
+
+  std::string name_;  // "" once there is nothing to take away
+  UniqueFd fd_;
+};
 
 }  // namespace vitrine::cli

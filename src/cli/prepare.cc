@@ -10,10 +10,12 @@
 #include <memory>
 
 #include "base/path.h"
+#include "cli/observing.h"
 #include "policy/builder.h"
 #include "policy/coverage.h"
 #include "policy/environment.h"
 #include "policy/profile_store.h"
+#include "policy/secrets.h"
 #include "program/find.h"
 
 namespace vitrine::cli {
@@ -84,8 +86,11 @@ Result<program::ProgramPlan> find_command(const RunOptions& options, const FileR
 void ensure_folder(PolicyBuilder& builder, const std::string& guest, const Origin& origin) {
   const auto covering = policy::covering_rule(builder.files(), guest);
   if (covering == nullptr) return builder.add_file_below({FolderRule{guest}, origin});
+  // What a folder shown empty or a scratch folder has below it, a rule of its own has to make.
   const auto* scratch = rule_as<ScratchRule>(*covering);
-  if (scratch != nullptr && scratch->guest != guest) {
+  const auto* folder = rule_as<FolderRule>(*covering);
+  if ((scratch != nullptr && scratch->guest != guest) ||
+      (folder != nullptr && folder->guest != guest)) {
     builder.add_file({FolderRule{guest}, origin});
   }
 }
@@ -106,6 +111,12 @@ void add_files(PolicyBuilder& builder, const FileRules& options, const program::
   for (const FileRule& rule : options) {
     if (rule_as<HideRule>(rule) != nullptr) builder.add_file(rule);
   }
+}
+
+void observe(PolicyBuilder& builder, const CallerState& caller, const program::ProgramPlan& plan) {
+  std::vector<std::string> own{caller.working_directory};
+  if (const std::string folder = script_folder(plan.files); !folder.empty()) own.push_back(folder);
+  add_observing_rules(builder, own, policy::home_folders(caller.home()));
 }
 
 bool lists_folder(std::string_view path, std::string_view folder) {
@@ -146,6 +157,24 @@ auto failed(const Error& error, bool command_failed = false) {
 
 }  // namespace
 
+std::string CallerState::home() const {
+  constexpr std::string_view kName = "HOME=";
+  for (const char* const* entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view variable = *entry;
+    if (variable.starts_with(kName)) return std::string(variable.substr(kName.size()));
+  }
+  return {};
+}
+
+std::string script_folder(const FileRules& files) {
+  for (const FileRule& rule : files) {
+    const auto* shown = rule_as<ShowRule>(rule);
+    if (shown != nullptr && rule.origin.rule == "script")
+      return std::string(parent_of(shown->host));
+  }
+  return {};
+}
+
 CallerState current_caller() {
   CallerState caller;
   const std::unique_ptr<char, decltype(&::free)> folder(::getcwd(nullptr, 0), &::free);
@@ -169,6 +198,7 @@ tl::expected<supervisor::RunRequest, PrepareError> prepare_run(const RunOptions&
   auto plan = find_command(options, *files, caller);
   if (!plan) return failed(plan.error(), true);
 
+  if (options.learn) observe(builder, caller, *plan);
   add_files(builder, *files, *plan);
   request.working_directory = options.working_directory.value_or(caller.working_directory);
   ensure_folder(builder, request.working_directory, {"working directory", ""});
@@ -186,6 +216,7 @@ tl::expected<supervisor::RunRequest, PrepareError> prepare_run(const RunOptions&
   request.profiles = options.profiles.empty() ? Arguments{kDefaultProfile} : options.profiles;
   request.backend = options.backend;
   request.pass_fds = options.pass_fds;
+  request.measure_data = options.learn.has_value();
   return request;
 }
 

@@ -13,7 +13,12 @@ inline constexpr const char* kDefaultProfile = "python";
 struct CallerState {
   std::string working_directory;
   const char* const* environment = nullptr;
+
+  std::string home() const;  // its variable HOME; "" for none
 };
+// The folder of the script that the command line names, from the rules of a run; "" for none.
+std::string script_folder(const FileRules& files);
+
 CallerState current_caller();
 
 // The request but for `audit`. An error's code says the exit status: ENOENT 127 and EACCES,

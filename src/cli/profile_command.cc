@@ -15,6 +15,7 @@
 #include "cli/standard_output.h"
 #include "policy/builder.h"
 #include "policy/builtin_profiles.h"
+#include "policy/difference.h"
 #include "policy/explain.h"
 #include "policy/profile_store.h"
 #include "policy/profile_writer.h"
@@ -26,6 +27,7 @@ constexpr const char* kUsage =
     "usage: vitrine profile list\n"
     "       vitrine profile show PROFILE... [--json | --source]\n"
     "       vitrine profile check PROFILE...\n"
+    "       vitrine profile check --diff A B     (what B grants more than A)\n"
     "       vitrine profile explain PROFILE [--syscall NAME] [--path GUEST]\n"
     "PROFILE is a name that `list` shows, or a file: with a '/' or ending in .json.\n"
     "See vitrine-profile(5).\n";
@@ -197,7 +199,31 @@ int show_profiles(const LogArguments& arguments) {
 
 // --- check
 
+int compare_profiles(const Arguments& names) {
+  if (names.size() != 2) return fail_with("profile check --diff: needs two profiles");
+  std::vector<policy::Policy> policies;
+  for (const std::string& name : names) {
+    const auto profiles = policy::load_profiles({name});
+    if (!profiles) return fail_with(profiles.error().message());
+    policies.push_back(merged(*profiles));
+  }
+  const std::vector<policy::Grant> grants = policy::grants_beyond(policies[0], policies[1]);
+  const std::string first = audit::escape(names[0]);
+  const std::string second = audit::escape(names[1]);
+  if (grants.empty()) return print(second + " grants nothing more than " + first + "\n");
+  std::string text = second + " grants more than " + first + "\n";
+  for (const policy::Grant& grant : grants) {
+    const std::string& place = grant.origin.rule;
+    text += "  " + padded(grant.kind, 12) + padded(audit::escape(grant.subject), 40) +
+            audit::escape(grant.change) + (place.empty() ? "" : " (" + audit::escape(place) + ")") +
+            "\n";
+  }
+  const int printed = print(text);
+  return printed == kExitOk ? kExitDiffers : printed;
+}
+
 int check_profiles(const LogArguments& arguments) {
+  if (arguments.has("--diff")) return compare_profiles(arguments.operands);
   if (arguments.operands.empty()) return fail_with("profile check: needs a profile's file");
   std::string text;
   int status = kExitOk;
@@ -251,7 +277,7 @@ int run_profile_command(const Arguments& arguments) {
   const std::array<Subcommand, 4> subcommands{{
       {"list", {}, list_profiles},
       {"show", {{"--json", false}, {"--source", false}}, show_profiles},
-      {"check", {}, check_profiles},
+      {"check", {{"--diff", false}}, check_profiles},
       {"explain", {{"--syscall", true}, {"--path", true}}, explain_profile},
   }};
   if (arguments.empty()) return fail_with("profile: needs list, show, check or explain");

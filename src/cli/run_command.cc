@@ -68,11 +68,12 @@ void say_usage(const Report& report) {
 }
 
 // Everything between the options and the report; `audit` is the opened log, if one is asked for.
-Report prepare_and_run(const RunOptions& options, UniqueFd audit) {
+Report prepare_and_run(const RunOptions& options, UniqueFd audit, const Around* around) {
   auto request = prepare_run(options, current_caller());
   if (!request) return report_of(request.error(), options);
   request->audit = audit ? audit::make_json_sink(std::move(audit), options.audit_options)
                          : audit::make_null_sink();
+  if (around != nullptr) around->before(*request);
   say_request(*request);
   return supervisor::run(std::move(*request));
 }
@@ -81,14 +82,14 @@ bool failed_to_run(Verdict verdict) {
   return verdict == Verdict::kSetupError || verdict == Verdict::kInternalError;
 }
 
-// For a person who watches: programs that read our stderr get the reason alone, and -q gets neither.
+// For a person who watches: programs that read our stderr get the reason alone, and -q gets
+// neither.
 void say_hints(const Report& report) {
   if (!says_details() && ::isatty(STDERR_FILENO) != 1) return;
   for (const std::string& line : hints_for(report)) say(line);
 }
 
 void say_outcome(const Report& report) {
-  say_hints(report);
   if (!report.reason) return;
   if (failed_to_run(report.verdict)) return say_error(*report.reason);
   say(std::string(name_of(report.verdict)) + ": " + *report.reason);
@@ -106,25 +107,29 @@ int run_run_command(const Arguments& arguments) {
   if (options->help) return print_help();
   if (options->version) return print_version();
   set_verbosity(options->verbosity);
+  return supervise(*options);
+}
 
-  if (auto checked = check_descriptors(*options); !checked) return fail_with(checked.error());
-  const auto report_fd = open_if_given(options->report);
+int supervise(const RunOptions& options, const Around* around) {
+  if (auto checked = check_descriptors(options); !checked) return fail_with(checked.error());
+  const auto report_fd = open_if_given(options.report);
   if (!report_fd) return fail_with(report_fd.error());
-  auto audit_fd = open_if_given(options->audit);
+  auto audit_fd = open_if_given(options.audit);
   if (!audit_fd) return fail_with(audit_fd.error());
 
-  const Report report = prepare_and_run(*options, std::move(*audit_fd));
+  const Report report = prepare_and_run(options, std::move(*audit_fd), around);
   say_usage(report);
+  if (around == nullptr) say_hints(report);
   say_outcome(report);
   if (*report_fd) {
     ::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of ours, not our death
     const auto written = write_whole(report_fd->get(), audit::report_document(report));
     if (!written) {
       return fail_with({written.error().kind, written.error().code,
-                        options->report->option + ": " + written.error().what});
+                        options.report->option + ": " + written.error().what});
     }
   }
-  return report.exit_status;
+  return around == nullptr ? report.exit_status : around->after(report);
 }
 
 }  // namespace vitrine::cli

@@ -28,6 +28,9 @@ struct Usage {
   std::uint64_t processes_peak = 0;
   std::uint64_t threads_peak = 0;
   std::uint64_t scratch_peak_bytes = 0;
+  // The most private memory that one process had mapped, touched or not: what RLIMIT_DATA would
+  // have had to allow, stacks of threads left aside. 0: not measured (RunRequest::measure_data).
+  std::uint64_t data_peak_bytes = 0;
 };
 
 }  // namespace vitrine

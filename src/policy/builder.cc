@@ -61,6 +61,14 @@ void PolicyBuilder::add_file(FileRule rule) {
   files.push_back(std::move(rule));
 }
 
+void PolicyBuilder::widen_scratch(std::uint64_t bytes) {
+  for (FileRule& rule : policy_.files_) {
+    if (auto* scratch = std::get_if<ScratchRule>(&rule.what)) {
+      scratch->bytes = std::max(scratch->bytes, bytes);
+    }
+  }
+}
+
 void PolicyBuilder::add_file_below(FileRule rule) {
   policy_.files_.insert(policy_.files_.begin(), std::move(rule));
 }

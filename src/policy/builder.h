@@ -21,6 +21,8 @@ class PolicyBuilder {
   void add_file(FileRule rule);
   // Before everything else: every rule covers it.
   void add_file_below(FileRule rule);
+  // Every scratch folder holds at least so much.
+  void widen_scratch(std::uint64_t bytes);
   const FileRules& files() const { return policy_.files_; }
 
   Policy build() && { return std::move(policy_); }

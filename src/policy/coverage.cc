@@ -23,7 +23,19 @@ bool matches_pattern(const std::string& pattern, std::string_view path) {
   return ::fnmatch(std::string(name_in(pattern)).c_str(), component.c_str(), FNM_PERIOD) == 0;
 }
 
-// Where a rule's subject is inside.
+bool covers(const FileRule& rule, std::string_view path) {
+  if (const auto* shown = std::get_if<ShowRule>(&rule.what); shown != nullptr && shown->pattern) {
+    return matches_pattern(shown->host, path);
+  }
+  if (const auto* tree = std::get_if<SyntheticRule>(&rule.what);
+      tree != nullptr && tree->tree == "etc") {
+    return std::find(kSyntheticEtc.begin(), kSyntheticEtc.end(), path) != kSyntheticEtc.end();
+  }
+  return is_within(path, guest_of(rule));
+}
+
+}  // namespace
+
 std::string_view guest_of(const FileRule& rule) {
   struct Visitor {
     std::string_view operator()(const ShowRule& r) const {
@@ -43,23 +55,22 @@ std::string_view guest_of(const FileRule& rule) {
   return std::visit(Visitor{}, rule.what);
 }
 
-bool covers(const FileRule& rule, std::string_view path) {
-  if (const auto* shown = std::get_if<ShowRule>(&rule.what); shown != nullptr && shown->pattern) {
-    return matches_pattern(shown->host, path);
-  }
-  if (const auto* tree = std::get_if<SyntheticRule>(&rule.what);
-      tree != nullptr && tree->tree == "etc") {
-    return std::find(kSyntheticEtc.begin(), kSyntheticEtc.end(), path) != kSyntheticEtc.end();
-  }
-  return is_within(path, guest_of(rule));
-}
-
-}  // namespace
-
+// A rule for a folder only makes it exist: what an earlier rule shows there stays, unless that is
+// scratch, in which the folder is made.
 const FileRule* covering_rule(const FileRules& rules, std::string_view path) {
-  const auto found = std::find_if(rules.rbegin(), rules.rend(),
-                                  [&](const FileRule& rule) { return covers(rule, path); });
-  return found == rules.rend() ? nullptr : &*found;
+  const FileRule* folder = nullptr;
+  for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule) {
+    if (!covers(*rule, path)) continue;
+    if (std::holds_alternative<FolderRule>(rule->what)) {
+      if (folder == nullptr) folder = &*rule;
+      continue;
+    }
+    const bool empty = std::holds_alternative<HideRule>(rule->what) ||
+                       (std::holds_alternative<ScratchRule>(rule->what) && folder != nullptr &&
+                        guest_of(*folder) == path);
+    return folder != nullptr && empty ? folder : &*rule;
+  }
+  return folder;
 }
 
 bool is_on_the_way(const FileRules& rules, std::string_view path) {

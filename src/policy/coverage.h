@@ -8,6 +8,9 @@
 
 namespace vitrine::policy {
 
+// Where the subject of a rule is inside; of a pattern, the pattern.
+std::string_view guest_of(const FileRule& rule);
+
 // The last rule that says what is at `path` (tidy, absolute): it names the path, or a folder above
 // it. nullptr: none does, though the path may be a folder on the way to something shown.
 const FileRule* covering_rule(const FileRules& rules, std::string_view path);

@@ -1,26 +1,17 @@
 #include "policy/profile_writer.h"
 
 #include <cstring>
-#include <nlohmann/json.hpp>
+
+#include "policy/json_forms.h"
 
 namespace vitrine::policy {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string exact_duration(Nanoseconds duration) {
   const auto count = duration.count();
   if (count % 1'000'000'000 == 0) return std::to_string(count / 1'000'000'000) + "s";
   if (count % 1'000'000 == 0) return std::to_string(count / 1'000'000) + "ms";
   return std::to_string(count) + "ns";
-}
-
-// As text, with the largest suffix that is exact: "64M".
-std::string exact_size(std::uint64_t bytes) {
-  static constexpr std::string_view kSuffixes = "KMGT";
-  std::size_t power = 0;
-  for (; bytes != 0 && bytes % 1024 == 0 && power < kSuffixes.size(); ++power) bytes /= 1024;
-  return std::to_string(bytes) + (power == 0 ? "" : std::string(1, kSuffixes[power - 1]));
 }
 
 struct EntryVisitor {
@@ -49,7 +40,7 @@ struct EntryVisitor {
 Json files_to_json(const FileRules& rules) {
   Json files = Json::array();
   for (const FileRule& rule : rules) {
-    Json entry = std::visit(EntryVisitor{}, rule.what);
+    Json entry = file_entry(rule);
     if (!rule.origin.rule.empty()) {
       const std::string& location = rule.origin.location;
       entry["comment"] = rule.origin.rule + (location.empty() ? "" : " at " + location);
@@ -86,19 +77,6 @@ Json environment_to_json(const std::vector<EnvironmentRule>& rules) {
   return environment;
 }
 
-Json limits_to_json(const Limits& limits) {
-  Json json = {
-      {"wall", limits.wall ? exact_duration(*limits.wall) : "none"},
-      {"cpu", limits.cpu ? exact_duration(*limits.cpu) : "none"},
-      {"memory", limits.memory_bytes ? exact_size(*limits.memory_bytes) : "none"},
-      {"output", limits.output_bytes ? exact_size(*limits.output_bytes) : "none"},
-      {"processes", limits.processes},
-      {"threads", limits.threads},
-  };
-  json["cpus"] = limits.cpus ? Json(*limits.cpus) : Json("none");
-  return json;
-}
-
 Json calls_to_json(const Policy& policy) {
   Json deny = Json::array();
   Json kill = Json::array();
@@ -116,13 +94,35 @@ Json calls_to_json(const Policy& policy) {
 
 }  // namespace
 
+std::string exact_size(std::uint64_t bytes) {
+  static constexpr std::string_view kSuffixes = "KMGT";
+  std::size_t power = 0;
+  for (; bytes != 0 && bytes % 1024 == 0 && power < kSuffixes.size(); ++power) bytes /= 1024;
+  return std::to_string(bytes) + (power == 0 ? "" : std::string(1, kSuffixes[power - 1]));
+}
+
+Json file_entry(const FileRule& rule) { return std::visit(EntryVisitor{}, rule.what); }
+
+Json limits_value(const Limits& limits) {
+  Json json = {
+      {"wall", limits.wall ? exact_duration(*limits.wall) : "none"},
+      {"cpu", limits.cpu ? exact_duration(*limits.cpu) : "none"},
+      {"memory", limits.memory_bytes ? exact_size(*limits.memory_bytes) : "none"},
+      {"output", limits.output_bytes ? exact_size(*limits.output_bytes) : "none"},
+      {"processes", limits.processes},
+      {"threads", limits.threads},
+  };
+  json["cpus"] = limits.cpus ? Json(*limits.cpus) : Json("none");
+  return json;
+}
+
 std::string profile_document(const Policy& policy, std::string_view name,
                              std::string_view description) {
   Json json = {{"name", name}};
   if (!description.empty()) json["description"] = description;
   json["files"] = files_to_json(policy.files());
   json["environment"] = environment_to_json(policy.environment());
-  json["limits"] = limits_to_json(policy.limits());
+  json["limits"] = limits_value(policy.limits());
   if (Json calls = calls_to_json(policy); !calls.empty()) json["syscalls"] = std::move(calls);
   json["on_deny"] = policy.on_deny() == OnDeny::kKill ? "kill" : "errno";
   const bool end = policy.on_audit_failure() == AuditFailure::kEndRun;

@@ -1,5 +1,4 @@
-// Writes a policy as one profile that extends nothing: `profile show --json`, and what `learn`
-// found.
+// Writes a policy as one profile that extends nothing: `profile show --json`.
 #pragma once
 
 #include <string>

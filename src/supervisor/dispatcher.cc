@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "arch/flag_names.h"
 #include "intercept/native_rules.h"
@@ -70,7 +71,10 @@ std::string target_of(const DecodedCall& call) {
 }
 
 Dispatcher::Dispatcher(const Parts& parts, vfs::DirectoryRef working_directory)
-    : parts_(parts), first_working_directory_(std::move(working_directory)) {}
+    : parts_(parts), first_working_directory_(std::move(working_directory)) {
+  if (!parts_.audit.wants_lookups()) return;
+  parts_.files.watch([this](Sighting seen) { sightings_.push_back(std::move(seen)); });
+}
 
 void Dispatcher::task_started(const tracee::Task& task) {
   (void)fs_of(task.tid);
@@ -225,38 +229,49 @@ void Dispatcher::enforce_on_deny(const DecodedCall& call, Answer& answer) {
   answer.effect = Kill{violation_};
 }
 
-void Dispatcher::record(const DecodedCall& call, const tracee::Task& task, const Decision& decision,
-                        const Outcome& outcome, Nanoseconds time, Nanoseconds took) {
+// Where the lookup of the call's path ended. Empty for what named no path, or two.
+std::string Dispatcher::resolved_path(const DecodedCall& call) const {
+  std::size_t paths = 0;
+  for (const auto& text : call.strings) paths += text && text->error == 0 && !text->bytes.empty();
+  return paths == 1 && !sightings_.empty() ? parts_.files.resolved_path() : std::string();
+}
+
+void Dispatcher::record(Decided decided, const tracee::Task& task, const Outcome& outcome,
+                        Nanoseconds took) {
   const bool all = parts_.audit.level() == audit::Level::kAll;
+  const DecodedCall& call = decided.call;
   // Where there is a filter it refuses these unseen: the records of all backends are to agree.
   const bool unseen = call.row != nullptr && call.row->disposition == arch::kAbsentInKernel;
   if (unseen && !all) return;
-  const bool refused = decision.action == Action::kDeny || decision.action == Action::kKill;
+  const Action action = decided.decision.action;
+  const bool refused = action == Action::kDeny || action == Action::kKill;
   const std::string unknown = call.row == nullptr ? unknown_name(call) : std::string();
-  parts_.tally.count(call.row != nullptr ? call.row->name : std::string_view(unknown), decision,
-                     refused ? target_of(call) : std::string());
+  parts_.tally.count(call.row != nullptr ? call.row->name : std::string_view(unknown),
+                     decided.decision, refused ? target_of(call) : std::string());
   if (parts_.audit.level() == audit::Level::kDenied && !refused) return;
-  if (all && !outcome.known && outcome.delivered && decision.action != Action::kKill) {
-    continued_[task.tid] = {call, decision, time};
+  if (all && !outcome.known && outcome.delivered && action != Action::kKill) {
+    continued_[task.tid] = std::move(decided);
     return;
   }
   std::optional<std::int64_t> result;
   if (outcome.known && outcome.delivered) result = outcome.result;
-  write_record(call, task, decision, result, time, took);
+  write_record(decided, task, result, took);
 }
 
-void Dispatcher::write_record(const DecodedCall& call, const tracee::Task& task,
-                              const Decision& decision, std::optional<std::int64_t> result,
-                              Nanoseconds time, std::optional<Nanoseconds> took) {
+void Dispatcher::write_record(const Decided& decided, const tracee::Task& task,
+                              std::optional<std::int64_t> result, std::optional<Nanoseconds> took) {
   ++calls_seen_;
+  const DecodedCall& call = decided.call;
   const std::string unknown = call.row == nullptr ? unknown_name(call) : std::string();
   audit::SyscallRecord entry;
-  entry.time = time;
+  entry.time = decided.time;
   entry.pid = task.process_number;
   entry.tid = task.number;
   entry.syscall = call.row != nullptr ? call.row->name : std::string_view(unknown);
   entry.arguments = arguments_of(call);
-  entry.decision = decision;
+  entry.resolved = decided.resolved;
+  entry.sightings = decided.sightings;
+  entry.decision = decided.decision;
   entry.result = result;
   entry.took = took;
   parts_.audit.write(entry);
@@ -267,21 +282,24 @@ void Dispatcher::observed(const SyscallEvent& event, const std::string& leading_
   const tracee::Task* task = parts_.tasks.find(event.tid);
   if (task == nullptr) return;
   if (const auto known = continued_.find(event.tid); known != continued_.end()) {
-    write_record(known->second.call, *task, known->second.decision, result, known->second.time,
-                 parts_.budget.elapsed() - known->second.time);
+    write_record(known->second, *task, result, parts_.budget.elapsed() - known->second.time);
     continued_.erase(known);
     return;
   }
-  DecodedCall call;
-  call.event = event;
-  call.row = arch::find_syscall(event.number);
-  for (std::size_t i = 0; call.row != nullptr && i < call.row->arguments.size(); ++i) {
-    const arch::ArgumentKind kind = call.row->arguments[i].kind;
+  Decided seen;
+  seen.call.event = event;
+  seen.call.row = arch::find_syscall(event.number);
+  seen.decision = {Action::kAllow, 0, "native"};
+  seen.time = parts_.budget.elapsed();
+  const arch::SyscallRow* row = seen.call.row;
+  for (std::size_t i = 0; row != nullptr && i < row->arguments.size(); ++i) {
+    const arch::ArgumentKind kind = row->arguments[i].kind;
     const bool buffer = kind == arch::kInBuffer || kind == arch::kOutBuffer;
-    if (buffer && !leading_bytes.empty()) call.strings[i] = StringArgument{leading_bytes, 0};
+    if (buffer && !leading_bytes.empty()) {
+      seen.call.strings[i] = StringArgument{leading_bytes, 0};
+    }
   }
-  write_record(call, *task, {Action::kAllow, 0, "native"}, result, parts_.budget.elapsed(),
-               std::nullopt);
+  write_record(seen, *task, result, std::nullopt);
 }
 
 Status Dispatcher::dispatch(intercept::Stop stop) {
@@ -293,19 +311,23 @@ Status Dispatcher::dispatch(intercept::Stop stop) {
     if (!added) return {};  // gone: nobody waits for an answer
     task = *added;
   }
-  const Nanoseconds time = parts_.budget.elapsed();
-  const DecodedCall call = tracee::decode(event);
-  Answer answer = decide(call, *task);
-  enforce_on_deny(call, answer);
-  const Decision decision = answer.decision;
+  Decided decided;
+  decided.time = parts_.budget.elapsed();
+  decided.call = tracee::decode(event);
+  sightings_.clear();
+  Answer answer = decide(decided.call, *task);
+  enforce_on_deny(decided.call, answer);
+  decided.decision = answer.decision;
+  decided.resolved = resolved_path(decided.call);
+  decided.sightings = std::exchange(sightings_, {});
   if (const auto* execution = std::get_if<Execute>(&answer.effect)) {
     expect_program(task->tgid, execution->program.get(), execution->path);
   }
   // Up to the answer: behind it the task may run at once, on this CPU.
-  const Nanoseconds took = parts_.budget.elapsed() - time;
+  const Nanoseconds took = parts_.budget.elapsed() - decided.time;
   Result<Outcome> outcome = parts_.interceptor.apply(std::move(stop), std::move(answer.effect));
   if (!outcome) return tl::make_unexpected(outcome.error());
-  record(call, *task, decision, *outcome, time, took);
+  record(std::move(decided), *task, *outcome, took);
   return {};
 }
 

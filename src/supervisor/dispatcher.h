@@ -52,11 +52,13 @@ class Dispatcher {
   Status confirm_program(pid_t tgid);
 
  private:
-  // A supervised call that goes on in the kernel: recorded with its result when that is seen.
-  struct Continued {
+  // What a record says of a call but for how it ended.
+  struct Decided {
     DecodedCall call;
     Decision decision;
     Nanoseconds time{};
+    std::string resolved;
+    std::vector<Sighting> sightings;
   };
   struct Expected {
     dev_t device = 0;
@@ -67,11 +69,10 @@ class Dispatcher {
   std::optional<syscalls::Answer> restricted(const DecodedCall& call) const;
   syscalls::Answer by_disposition(const DecodedCall& call) const;
   void enforce_on_deny(const DecodedCall& call, syscalls::Answer& answer);
-  void record(const DecodedCall& call, const tracee::Task& task, const Decision& decision,
-              const Outcome& outcome, Nanoseconds time, Nanoseconds took);
-  void write_record(const DecodedCall& call, const tracee::Task& task, const Decision& decision,
-                    std::optional<std::int64_t> result, Nanoseconds time,
-                    std::optional<Nanoseconds> took);
+  void record(Decided decided, const tracee::Task& task, const Outcome& outcome, Nanoseconds took);
+  void write_record(const Decided& decided, const tracee::Task& task,
+                    std::optional<std::int64_t> result, std::optional<Nanoseconds> took);
+  std::string resolved_path(const DecodedCall& call) const;
   std::shared_ptr<syscalls::FsContext> fs_of(pid_t tid);
 
   Parts parts_;
@@ -79,7 +80,10 @@ class Dispatcher {
   std::unordered_map<pid_t, std::shared_ptr<syscalls::FsContext>> fs_;  // by tid
   std::unordered_map<pid_t, Expected> expected_;                        // by tgid
   std::unordered_map<pid_t, std::string> programs_;                     // by tgid
-  std::unordered_map<pid_t, Continued> continued_;  // by tid; audit level `all` only
+  // By tid; audit level `all` only: calls that go on in the kernel, recorded when their result is
+  // seen.
+  std::unordered_map<pid_t, Decided> continued_;
+  std::vector<Sighting> sightings_;  // of the call that is being decided
   std::uint64_t calls_seen_ = 0;
   std::string violation_;
 };

@@ -47,6 +47,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
     int program;               // opened; not owned
     std::string program_path;  // guest path
     int channel;               // number of the descriptor channel in every process
+    bool measure_data;         // RunRequest::measure_data
   };
   EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef working_directory);
 
@@ -90,6 +91,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void on_first_stop(pid_t tid);
   void on_exec(pid_t tid, pid_t former);
   void on_signal_stop(pid_t tid, int signal);
+  void on_exit_stop(pid_t tid);
   void on_end(const tracee::TaskEvent& event);
   void on_first_process_end(const tracee::TaskEvent& event);
   void make_room_for_clone(const SyscallEvent& event);

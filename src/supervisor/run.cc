@@ -456,7 +456,7 @@ Report run(RunRequest request) {
   placement.begin(launched->pid);
   EventLoop loop({request.policy, *setup.interceptor, *setup.files, *request.audit, tally,
                   placement, *setup.stdio, setup.signals.get(), setup.program.get(),
-                  setup.program_path, static_cast<int>(descriptor_limit())},
+                  setup.program_path, static_cast<int>(descriptor_limit()), request.measure_data},
                  std::move(*launched), setup.working_directory);
   const Ending ending = loop.run();
   fill(report, ending, setup, tally);

@@ -34,6 +34,7 @@ struct RunRequest {
   Backend backend = Backend::kAuto;
   std::vector<int> pass_fds;
   std::vector<CollectRequest> collect;
+  bool measure_data = false;  // Usage::data_peak_bytes; costs a stop at the end of every task
   std::unique_ptr<audit::AuditSink> audit;  // never null
 };
 

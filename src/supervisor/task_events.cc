@@ -62,6 +62,8 @@ void EventLoop::on_event(const TaskEvent& event) {
       return on_exec(event.tid, static_cast<pid_t>(event.value));
     case Kind::kSignalStop:
       return on_signal_stop(event.tid, static_cast<int>(event.value));
+    case Kind::kExitStop:
+      return on_exit_stop(event.tid);
     case Kind::kGroupStop:
       (void)tracee::listen(event.tid);  // gone: its end is reported next
       return;
@@ -143,6 +145,7 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
     if (Status verified = verify_from_outside(tid); !verified) {
       return end_run(Verdict::kSetupError, verified.error().message());
     }
+    if (parts_.measure_data) (void)tracee::report_exits(tid);
     command_runs_ = true;
     started_ = monotonic_now();
     parts_.stdio.close_guest_ends();
@@ -190,6 +193,23 @@ void EventLoop::on_signal_stop(pid_t tid, int signal) {
   resume(tid, signal);
 }
 
+// What is mapped now, and what was mapped at the most crowded moment: of that, all may have been
+// private.
+void EventLoop::on_exit_stop(pid_t tid) {
+  constexpr std::uint64_t kThreadStack = 8ULL << 20;  // budget.cc leaves room for these by itself
+  const Result<tracee::ProcStatus> status = tracee::read_proc_status(tid);
+  if (status) {
+    const std::uint64_t unmapped =
+        status->mapped_peak - std::min(status->mapped, status->mapped_peak);
+    const std::uint64_t stacks =
+        kThreadStack * (std::max<std::uint64_t>(tasks_.threads_of(status->tgid), 1) - 1);
+    const std::uint64_t held = status->data + unmapped;
+    std::uint64_t& peak = ending_as_.usage.data_peak_bytes;
+    peak = std::max(peak, held - std::min(stacks, held));
+  }
+  resume(tid);
+}
+
 void EventLoop::on_end(const TaskEvent& event) {
   Task* task = tasks_.find(event.tid);
   if (task == nullptr) return;
@@ -230,15 +250,14 @@ void EventLoop::on_first_process_end(const TaskEvent& event) {
 
 bool EventLoop::another_may_end_now(pid_t caller) const {
   return std::ranges::any_of(tasks_.processes(), [&](pid_t pid) {
-    return std::ranges::any_of(tasks_.threads(pid), [&](pid_t tid) {
-      return tid != caller && tracee::may_end_now(tid);
-    });
+    return std::ranges::any_of(
+        tasks_.threads(pid), [&](pid_t tid) { return tid != caller && tracee::may_end_now(tid); });
   });
 }
 
 // Threads that were joined may still be on the way out when the next one is created: their ends are
-// taken in first, and at the limit they are waited for. Who is refused all the same is not waited for
-// again at once: clocks go on.
+// taken in first, and at the limit they are waited for. Who is refused all the same is not waited
+// for again at once: clocks go on.
 void EventLoop::make_room_for_clone(const SyscallEvent& event) {
   const arch::SyscallRow* row = arch::find_syscall(event.number);
   if (row == nullptr || (row->name != "clone" && row->name != "fork" && row->name != "vfork")) {

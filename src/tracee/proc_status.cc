@@ -45,6 +45,12 @@ void take_field(std::string_view name, std::string_view text, ProcStatus& status
     status.swap = value * 1024;
   else if (name == "VmPTE")
     status.page_tables = value * 1024;
+  else if (name == "VmSize")
+    status.mapped = value * 1024;
+  else if (name == "VmPeak")
+    status.mapped_peak = value * 1024;
+  else if (name == "VmData")
+    status.data = value * 1024;
   else if (name == "CapInh" || name == "CapPrm" || name == "CapEff" || name == "CapAmb")
     status.capabilities |= number_in(text, 16);
   else if (name == "SigCgt")

@@ -23,6 +23,9 @@ struct ProcStatus {
   std::uint64_t rss_shared = 0;      // bytes; shared memory that this task has touched
   std::uint64_t swap = 0;            // bytes
   std::uint64_t page_tables = 0;     // bytes
+  std::uint64_t mapped = 0;          // bytes; VmSize
+  std::uint64_t mapped_peak = 0;     // bytes; VmPeak
+  std::uint64_t data = 0;            // bytes; VmData: private and writable
   std::uint64_t capabilities = 0;    // CapPrm | CapEff | CapInh | CapAmb
   std::uint64_t caught_signals = 0;  // SigCgt: bit N-1 is signal N
   std::uint64_t ignored_signals = 0;

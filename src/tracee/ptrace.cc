@@ -34,6 +34,8 @@ TaskEvent classify_event_stop(pid_t tid, int event, int signal) {
       return {Kind::kCloneStop, tid, event_message(tid), {}};
     case PTRACE_EVENT_EXEC:
       return {Kind::kExecStop, tid, event_message(tid), {}};
+    case PTRACE_EVENT_EXIT:
+      return {Kind::kExitStop, tid, event_message(tid), {}};
     case PTRACE_EVENT_SECCOMP:
       return {Kind::kSeccompStop, tid, event_message(tid), {}};
     case PTRACE_EVENT_STOP:
@@ -71,6 +73,11 @@ Status request(enum __ptrace_request what, pid_t tid, long data, const char* nam
 }  // namespace
 
 Status seize(pid_t pid) { return request(PTRACE_SEIZE, pid, kOptions, "ptrace(PTRACE_SEIZE)"); }
+
+Status report_exits(pid_t tid) {
+  return request(PTRACE_SETOPTIONS, tid, kOptions | PTRACE_O_TRACEEXIT,
+                 "ptrace(PTRACE_SETOPTIONS)");
+}
 
 Result<std::optional<TaskEvent>> next_task_event() {
   int status = 0;

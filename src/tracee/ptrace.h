@@ -27,6 +27,7 @@ struct TaskEvent {
     kExecStop,       // value: the tid that the task had before (exec from a non-leader)
     kSeccompStop,    // RET_TRACE; value: its data
     kSyscallStop,    // syscall-enter-stop or syscall-exit-stop
+    kExitStop,       // about to end, its memory still there; only after report_exits()
     kOtherStop,
   };
   Kind kind = Kind::kOtherStop;
@@ -37,6 +38,9 @@ struct TaskEvent {
 
 // Takes `pid` as a tracee: options for clones, execs and EXITKILL; it keeps running.
 Status seize(pid_t pid);
+
+// From now on the stopped tracee `tid`, and what it will start, reports its end before it as well.
+Status report_exits(pid_t tid);
 
 // The next report, if there is one now (WNOHANG | __WALL). ECHILD: no tracee is left.
 Result<std::optional<TaskEvent>> next_task_event();

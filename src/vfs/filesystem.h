@@ -28,6 +28,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "core/file_rules.h"
+#include "core/sighting.h"
 
 struct statx;
 
@@ -99,6 +100,10 @@ class FileSystem {
   virtual const std::string& deciding_rule() const = 0;
   // Canonical guest path that the last lookup arrived at (or as far as it came).
   virtual const std::string& resolved_path() const = 0;
+
+  // From now on every lookup tells `watcher` of the links that it follows and of where it ends or
+  // fails. Watching costs a copy of each path.
+  virtual void watch(std::function<void(Sighting)> watcher) = 0;
 
   // --- where lookups start
   virtual DirectoryRef root() const = 0;

@@ -342,15 +342,18 @@ Result<Place> Walk::run() {
     // A step that fails has not spliced a link in, so `name` is still there.
     if (auto status = take(name); !status) {
       resolver_.note_missing(here_, name);
+      resolver_.saw_nothing();
       return pass_on(status.error());
     }
   }
   const bool wants_folder = pending_.ends_with('/');
   if (auto status = resolver_.verify(here_); !status) {
     resolver_.note(here_);
+    resolver_.saw_nothing();
     return pass_on(status.error());
   }
   resolver_.note(here_);
+  resolver_.saw(Sighting::Kind::kFound, here_);
   if (wants_folder && !here_.is_folder()) return fail(ENOTDIR, "lookup");
   return std::move(here_);
 }
@@ -422,6 +425,7 @@ Status Walk::arrive(Place child) {
 
 Status Walk::follow_link(const Place& link) {
   if (++links_ > kMaxLinks) return fail(ELOOP, "lookup");
+  resolver_.saw(Sighting::Kind::kLink, link);
   step_by_step_ = false;
   if (const ProcNode* proc = link.proc(); proc != nullptr && proc->kind == ProcNode::Kind::kFd) {
     auto place = resolver_.follow_descriptor(*proc);

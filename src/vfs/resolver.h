@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "core/sighting.h"
 #include "vfs/filesystem.h"
 #include "vfs/host_folder.h"
 #include "vfs/mount_tree.h"
@@ -68,6 +69,15 @@ class Resolver {
   void note(const Place& place);
   void note_missing(const Place& folder, std::string_view name);
 
+  // filesystem.h, watch().
+  void watch(std::function<void(Sighting)> watcher) { watcher_ = std::move(watcher); }
+  void saw(Sighting::Kind kind, const Place& place) const {
+    if (watcher_) watcher_({kind, path_of(place), *place.rule});
+  }
+  void saw_nothing() const {
+    if (watcher_) watcher_({Sighting::Kind::kMissing, last_path(), *last_rule_});
+  }
+
  private:
   friend class Walk;
   Result<Place> enter_mount(const Place& folder, const MountNode& mount, std::string_view name);
@@ -83,6 +93,7 @@ class Resolver {
   FolderOfDescriptor folder_of_descriptor_;
   TypeOfDescriptor type_of_descriptor_;
   std::optional<DeviceNumber> host_proc_;
+  std::function<void(Sighting)> watcher_;
   const std::string* last_rule_;
   // The path is put together only when somebody asks for it.
   std::string last_folder_ = "/";

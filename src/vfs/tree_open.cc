@@ -178,6 +178,8 @@ Result<Opened> TreeFileSystem::open_or_create(const Caller& caller, const Direct
       return Opened{std::move(*fd), true};
     }
     if (auto status = resolver_.verify(*place); !status) return pass_on(status.error());
+    const bool follows = place->is_link() && (flags & (O_EXCL | O_NOFOLLOW)) == 0;
+    resolver_.saw(follows ? Sighting::Kind::kLink : Sighting::Kind::kFound, *place);
     if ((flags & O_EXCL) != 0) return fail(EEXIST, "open");
     if (!place->is_link() || (flags & O_NOFOLLOW) != 0)
       return open_place(caller, std::move(*place), flags);

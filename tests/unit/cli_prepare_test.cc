@@ -57,6 +57,12 @@ TEST_F(Prepare, WorkingDirectoryExistsAndIsEmpty) {
   EXPECT_EQ(run.command, (Arguments{"./tool"}));
 }
 
+TEST_F(Prepare, WorkingDirectoryBelowAFolderThatIsShownEmptyExists) {
+  std::ofstream(root_ / "own.json") << R"({"files": [{"folder": "/var/tmp"}]})";
+  const auto run = request({"-p", path("own.json"), "./tool"});
+  EXPECT_EQ(rule_at(run, root_), "working directory");
+}
+
 TEST_F(Prepare, WorkingDirectoryThatIsScratchStaysSo) {
   const auto run = request({"--scratch", root_, "--cwd", root_, "./tool"});
   EXPECT_EQ(rule_at(run, path("new")), "--scratch " + root_.string());

@@ -1,0 +1,212 @@
+#include "policy/learned.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "policy/difference.h"
+#include "policy/learned_writer.h"
+#include "policy/profile_loader.h"
+#include "policy/secrets.h"
+
+namespace vitrine::policy {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Learned : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = "/var/tmp/vitrine-test-XXXXXX";
+    root_ = fs::canonical(::mkdtemp(name.data()));
+    setting_.working_directory = "/nowhere";
+    setting_.scratch_bytes = 1 << 20;
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  std::string file(const std::string& name) {
+    fs::create_directories((root_ / name).parent_path());
+    std::ofstream(root_ / name) << "x";
+    return root_ / name;
+  }
+  // "show PATH", "folder PATH", ...: one line an entry.
+  std::string learned() {
+    result_ = learn_files(seen_, setting_);
+    std::string text;
+    for (const LearnedFile& entry : result_.files) {
+      if (const auto* show = std::get_if<ShowRule>(&entry.rule.what))
+        text += "show " + relative(show->host) + "\n";
+      if (const auto* folder = std::get_if<FolderRule>(&entry.rule.what))
+        text += "folder " + relative(folder->guest) + "\n";
+      if (const auto* link = std::get_if<LinkRule>(&entry.rule.what))
+        text += "link " + relative(link->guest) + " -> " + link->target + "\n";
+      if (const auto* scratch = std::get_if<ScratchRule>(&entry.rule.what))
+        text += "scratch " + scratch->guest + "\n";
+    }
+    return text;
+  }
+  std::string relative(const std::string& path) const {
+    const std::string prefix = root_.string() + "/";
+    return path.starts_with(prefix) ? path.substr(prefix.size()) : path;
+  }
+  std::string reason(const std::string& path) const {
+    for (const NotGranted& kept : result_.not_granted) {
+      if (kept.what == path) return kept.reason;
+    }
+    return "";
+  }
+
+  fs::path root_;
+  Observations seen_;
+  LearnSetting setting_;
+  LearnedFiles result_;
+};
+
+TEST_F(Learned, OneFileIsShownAloneAndAFolderThatWasLookedAtIsEmpty) {
+  seen_.used(file("a/one"), Use::kRead);
+  file("b/two");
+  seen_.used(root_ / "b", Use::kLooked);
+  seen_.used(root_ / "a", Use::kLooked);
+  EXPECT_EQ(learned(), "show a/one\nfolder b\n") << "a is on the way to a/one";
+}
+
+TEST_F(Learned, ListedFolderIsShownWhole) {
+  seen_.used(file("data/one"), Use::kRead);
+  seen_.used(file("data/deep/two"), Use::kRead);
+  seen_.used(root_ / "data", Use::kListed);
+  seen_.used(root_ / "data/deep", Use::kListed);
+  EXPECT_EQ(learned(), "show data\n");
+}
+
+TEST_F(Learned, NoFolderThatHoldsSecretsIsShownWhole) {
+  file("data/deep/id_ed25519");
+  seen_.used(file("data/one"), Use::kRead);
+  seen_.used(root_ / "data", Use::kListed);
+  EXPECT_EQ(learned(), "show data/one\n");
+  EXPECT_NE(reason(root_ / "data").find("it holds deep/id_ed25519"), std::string::npos);
+}
+
+TEST_F(Learned, HomesAndWhatHoldsThemAndTheRootAreNeverShownWhole) {
+  setting_.homes = {(root_ / "homes/me").string()};
+  fs::create_directories(root_ / "homes/me/project");
+  seen_.used(root_ / "homes/me", Use::kListed);
+  seen_.used(root_ / "homes", Use::kListed);
+  seen_.used("/", Use::kListed);
+  seen_.used("/etc", Use::kListed);
+  seen_.used(root_ / "homes/me/project", Use::kListed);
+  EXPECT_EQ(learned(), "show homes/me/project\nfolder /etc\n");
+  EXPECT_NE(reason(root_ / "homes/me").find("a home folder"), std::string::npos);
+  EXPECT_NE(reason(root_ / "homes").find("holds a home folder"), std::string::npos);
+  EXPECT_NE(reason("/"), "");
+  EXPECT_NE(reason("/etc"), "");
+}
+
+TEST_F(Learned, WorkingDirectoryAndScriptFolderAreNotTakenForListed) {
+  setting_.working_directory = root_ / "work";
+  setting_.script_folder = root_ / "app";
+  seen_.used(file("work/a"), Use::kRead);
+  seen_.used(file("app/b"), Use::kRead);
+  seen_.used(root_ / "work", Use::kListed);
+  seen_.used(root_ / "app", Use::kListed);
+  EXPECT_EQ(learned(), "show app/b\nshow work/a\n");
+}
+
+TEST_F(Learned, LinkToAFolderIsALinkAndOneToAFileIsShown) {
+  file("releases/42/data");
+  fs::create_directory_symlink("releases/42", root_ / "current");
+  fs::create_symlink("releases/42/data", root_ / "newest");
+  seen_.followed(root_ / "current");
+  seen_.followed(root_ / "newest");
+  EXPECT_EQ(learned(), "show newest\nlink current -> releases/42\n");
+}
+
+TEST_F(Learned, SecretsAreKeptAlsoBehindLinks) {
+  file("store/server.key");
+  fs::create_symlink("store/server.key", root_ / "innocent");
+  seen_.used(root_ / "store/server.key", Use::kRead);
+  seen_.used(root_ / "innocent", Use::kRead);
+  EXPECT_EQ(learned(), "");
+  EXPECT_NE(reason(root_ / "innocent").find("may hold secrets"), std::string::npos);
+}
+
+TEST_F(Learned, NamesThatAProfileCannotWriteAreKept) {
+  seen_.used(file("data\n"), Use::kRead);
+  seen_.used(file("st*r"), Use::kRead);
+  seen_.used(file("in\xffvalid"), Use::kRead);
+  seen_.used(file("\xc3\xa4"), Use::kRead);
+  EXPECT_EQ(learned(), "show \xc3\xa4\n");
+  EXPECT_EQ(result_.not_granted.size(), 3U);
+}
+
+TEST_F(Learned, DocumentIsAProfile) {
+  LearnedProfile profile;
+  profile.description = "quote \" and back\\slash";
+  profile.extends = {"base"};
+  profile.files = {{{ScratchRule{"/tmp", 1 << 20}, {}}, "written"},
+                   {{ShowRule{"/srv/\"data\"", "", false, false}, {}}, "read"}};
+  profile.limits.cpu = std::nullopt;
+  profile.passed_variables = {"EDITOR"};
+  const std::string text = learned_document(profile);
+  const auto parsed = parse_profile(text, "x", "x.json");
+  ASSERT_TRUE(parsed) << parsed.error().message() << text;
+  EXPECT_EQ(parsed->files.size(), 2U);
+  EXPECT_EQ(parsed->environment.size(), 1U);
+  EXPECT_EQ(std::get<ShowRule>(parsed->files[1].what).host, "/srv/\"data\"");
+}
+
+TEST_F(Learned, MergingRaisesAndNeverLowers) {
+  Policy policy;  // 60 s, 512 MiB, one process
+  LearnedProfile more;
+  more.limits.wall = std::chrono::seconds(5);
+  more.limits.memory_bytes = 1ULL << 30;
+  more.limits.processes = 4;
+  more.scratch_bytes = 8 << 20;
+  const auto merged = merged_document(
+      R"({"name": "mine", "files": [{"scratch": "/tmp", "size": "1M"}, {"show": "/d/a"}, {"show": "/e"}]})",
+      policy, [&] {
+        more.files = {{{ShowRule{"/d", "", false, false}, {}}, "listed"}};
+        return more;
+      }());
+  ASSERT_TRUE(merged);
+  const auto parsed = parse_profile(*merged, "x", "x.json");
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(parsed->identity.name, "mine");
+  ASSERT_EQ(parsed->files.size(), 3U) << "the folder stands for its file: " << *merged;
+  EXPECT_EQ(std::get<ScratchRule>(parsed->files[0].what).bytes, 8U << 20);
+  EXPECT_FALSE(parsed->limits.wall);
+  EXPECT_EQ(parsed->limits.memory_bytes, std::optional(std::optional<std::uint64_t>(1ULL << 30)));
+  EXPECT_EQ(parsed->limits.processes, 4U);
+}
+
+TEST(Secrets, AreFoundByNameAnywhereAndByPlace) {
+  for (const char* path : {"/home/x/.ssh", "/home/x/.ssh/config", "/srv/app/.env", "/a/.env.local",
+                           "/etc/shadow", "/etc/ssl/private/x.pem", "/x/server.key", "/r/id_rsa",
+                           "/h/.config/gcloud/access", "/h/.bash_history", "/run/secrets/token"}) {
+    EXPECT_TRUE(may_hold_secrets(path)) << path;
+  }
+  for (const char* path :
+       {"/home/x", "/home/x/ssh", "/srv/app/env", "/etc/passwd", "/etc/ssl/certs", "/x/keys",
+        "/x/server.key.d.txt", "/h/.config/app.json"}) {
+    EXPECT_FALSE(may_hold_secrets(path)) << path;
+  }
+}
+
+TEST(LearnedLimits, HaveHeadRoom) {
+  Usage usage;
+  usage.wall = std::chrono::milliseconds(1600);
+  usage.memory_peak_bytes = 40 << 20;
+  usage.data_peak_bytes = 90 << 20;
+  usage.processes_peak = 1;
+  usage.threads_peak = 3;
+  const Limits limits = learn_limits(usage, 0);
+  EXPECT_EQ(limits.wall, std::chrono::seconds(10));
+  EXPECT_EQ(limits.memory_bytes, 128U << 20);
+  EXPECT_EQ(limits.processes, 1U);
+  EXPECT_EQ(limits.threads, 6U);
+  EXPECT_EQ(learn_limits(usage, 128 << 20).memory_bytes, 512U << 20)
+      << "a large reservation is refused whole";
+}
+
+}  // namespace
+}  // namespace vitrine::policy

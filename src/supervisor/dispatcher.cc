@@ -86,9 +86,8 @@ void Dispatcher::task_started(const tracee::Task& task) {
 
 void Dispatcher::task_ended(const tracee::Task& task) {
   fs_.erase(task.tid);
-  if (task.tid != task.tgid) return;
-  programs_.erase(task.tgid);
-  expected_.erase(task.tgid);
+  expected_.erase(task.tid);
+  if (task.tid == task.tgid) programs_.erase(task.tgid);
 }
 
 void Dispatcher::task_renamed(pid_t former, pid_t tid) {
@@ -109,17 +108,17 @@ std::string Dispatcher::program(pid_t tgid) const {
   return known == programs_.end() ? std::string() : known->second;
 }
 
-void Dispatcher::expect_program(pid_t tgid, int file, std::string path) {
+void Dispatcher::expect_program(pid_t tid, int file, std::string path) {
   struct stat status {};
   // What cannot be identified can never be confirmed.
   if (::fstat(file, &status) != 0) status = {};
-  expected_[tgid] = {status.st_dev, status.st_ino, std::move(path)};
+  expected_[tid] = {status.st_dev, status.st_ino, std::move(path)};
 }
 
 // The descriptor and the empty path of an execution lie where the program's own threads could reach
 // them: what the kernel executed in the end decides, before the first instruction of it.
-Status Dispatcher::confirm_program(pid_t tgid) {
-  const auto expected = expected_.find(tgid);
+Status Dispatcher::confirm_program(pid_t former, pid_t tgid) {
+  const auto expected = expected_.find(former);
   if (expected == expected_.end()) return fail(EACCES, "an execution that was not decided");
   struct stat status {};
   const std::string link = "/proc/" + std::to_string(tgid) + "/exe";
@@ -128,7 +127,8 @@ Status Dispatcher::confirm_program(pid_t tgid) {
     return fail(EACCES, "another program than the decided one was executed");
   }
   programs_[tgid] = std::move(expected->second.path);
-  expected_.erase(expected);
+  expected_.erase(former);
+  expected_.erase(tgid);  // of the leader, which this execution ended
   return {};
 }
 
@@ -321,7 +321,7 @@ Status Dispatcher::dispatch(intercept::Stop stop) {
   decided.resolved = resolved_path(decided.call);
   decided.sightings = std::exchange(sightings_, {});
   if (const auto* execution = std::get_if<Execute>(&answer.effect)) {
-    expect_program(task->tgid, execution->program.get(), execution->path);
+    expect_program(task->tid, execution->program.get(), execution->path);
   }
   // Up to the answer: behind it the task may run at once, on this CPU.
   const Nanoseconds took = parts_.budget.elapsed() - decided.time;

@@ -46,10 +46,12 @@ class Dispatcher {
   // Guest path of the program that a process executes.
   std::string program(pid_t tgid) const;
 
-  // The program that `tgid` is about to execute, decided by the launcher.
-  void expect_program(pid_t tgid, int file, std::string path);
-  // `tgid` has executed: is it what was decided? Its path is the process's program from then on.
-  Status confirm_program(pid_t tgid);
+  // The program that `tid` is about to execute: decided for this thread, whatever others of its
+  // process execute meanwhile.
+  void expect_program(pid_t tid, int file, std::string path);
+  // `former` has executed, and goes on as `tgid`: is it what was decided? Its path is the process's
+  // program from then on.
+  Status confirm_program(pid_t former, pid_t tgid);
 
  private:
   // What a record says of a call but for how it ended.
@@ -78,7 +80,7 @@ class Dispatcher {
   Parts parts_;
   vfs::DirectoryRef first_working_directory_;
   std::unordered_map<pid_t, std::shared_ptr<syscalls::FsContext>> fs_;  // by tid
-  std::unordered_map<pid_t, Expected> expected_;                        // by tgid
+  std::unordered_map<pid_t, Expected> expected_;                        // by tid
   std::unordered_map<pid_t, std::string> programs_;                     // by tgid
   // By tid; audit level `all` only: calls that go on in the kernel, recorded when their result is
   // seen.

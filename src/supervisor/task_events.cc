@@ -138,6 +138,7 @@ Status EventLoop::verify_from_outside(pid_t pid) const {
 }
 
 void EventLoop::on_exec(pid_t tid, pid_t former) {
+  if (former == 0) return;  // killed in this stop: its end is reported next
   tasks_.collapse_to_leader(tid, former);
   dispatcher_.task_renamed(former, tid);
   parts_.interceptor.task_executed(former, tid);
@@ -151,8 +152,9 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
     parts_.stdio.close_guest_ends();
     look_at_budgets(true);
   }
-  if (Status confirmed = dispatcher_.confirm_program(tid); !confirmed) {
-    const bool gone = tasks_.find(tid) == nullptr;
+  if (Status confirmed = dispatcher_.confirm_program(former, tid); !confirmed) {
+    const Result<tracee::Registers> registers = tracee::Registers::of(tid);
+    const bool gone = !registers && registers.error().kind == Error::Kind::kTaskGone;
     if (gone || ending_) return;
     return end_run(Verdict::kViolation, confirmed.error().message());
   }

@@ -42,6 +42,11 @@ class Tasks(Case):
     def test_an_execution_by_another_thread(self):
         self.fine("execute", "/bin/echo", options=["--ro", "/bin/echo"], expected=b"printed\n")
 
+    # Found as a violation: what the second was to execute replaced what the first was to.
+    def test_executions_of_two_threads_at_once(self):
+        self.fine("race", "1000" if LONG else "30", "/bin/true", "/bin/false",
+                  options=["--ro", "/bin/true", "--ro", "/bin/false", "--processes", "2"])
+
     def test_children_one_after_the_other(self):
         self.fine("sequential", 10000 if LONG else 300, options=["--processes", "2"])
 

@@ -81,6 +81,33 @@ static void *execute(void *path) {
   return NULL;
 }
 
+// In each child, two threads execute different programs at the same moment: one of them does.
+static pthread_barrier_t together;
+
+static void *execute_together(void *path) {
+  char *arguments[] = {path, NULL};
+  pthread_barrier_wait(&together);
+  execv(path, arguments);
+  return NULL;
+}
+
+static int race_to_execute(int rounds, char *one, char *other) {
+  for (int i = 0; i < rounds; ++i) {
+    const pid_t child = fork();
+    if (child < 0) return 0;
+    if (child == 0) {
+      pthread_t threads[2];
+      pthread_barrier_init(&together, NULL, 2);
+      pthread_create(&threads[0], NULL, execute_together, one);
+      pthread_create(&threads[1], NULL, execute_together, other);
+      for (;;) pause();
+    }
+    int status;
+    if (waitpid(child, &status, 0) != child || !WIFEXITED(status)) return 0;
+  }
+  return 1;
+}
+
 static void *after_leader(void *unused) {
   (void)unused;
   usleep(50000);
@@ -210,6 +237,7 @@ int main(int argc, char **argv) {
   if (strcmp(how, "sequential") == 0) return fine(sequential(number));
   if (strcmp(how, "killed") == 0) return fine(killed(number));
   if (strcmp(how, "bomb") == 0) return bomb();
+  if (strcmp(how, "race") == 0) return fine(race_to_execute(number, argv[3], argv[4]));
   pthread_t thread;
   if (strcmp(how, "execute") == 0) {
     pthread_create(&thread, NULL, execute, argv[2]);

@@ -214,7 +214,7 @@ Status InjectedCalls::finish(std::int64_t result) {
   }
   tracee::Registers registers = saved_;
   registers.skip_syscall();  // behind a call this keeps the kernel from restarting it
-  registers.set_result(is_restart_code(result) ? -EIO : result);
+  registers.set_result(result_for_task(result));
   if (Status restored = restore_signals(); !restored) return restored;
   return registers.apply_to(tid_);
 }

@@ -98,12 +98,12 @@ Result<std::optional<Stop>> NotifyInterceptor::next() {
   return Stop(event, request.id);
 }
 
-Result<Outcome> NotifyInterceptor::respond(std::uint64_t id, std::int64_t value, int error,
-                                           bool proceed) {
+// The kernel returns `error` where it is not 0, and `val` otherwise.
+Result<Outcome> NotifyInterceptor::respond(std::uint64_t id, std::int64_t value, bool proceed) {
+  const std::int64_t result = result_for_task(value);
   seccomp_notif_resp response{};
   response.id = id;
-  response.val = value;
-  response.error = -error;
+  response.val = result;
   response.flags = proceed ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
   std::memset(response_.data(), 0, response_.size());
   std::memcpy(response_.data(), &response, sizeof response);
@@ -112,7 +112,7 @@ Result<Outcome> NotifyInterceptor::respond(std::uint64_t id, std::int64_t value,
     return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_SEND)");
   }
   if (proceed) return Outcome{.result = 0, .known = false};
-  return Outcome{.result = error != 0 ? -error : value};
+  return Outcome{.result = result};
 }
 
 Result<Outcome> NotifyInterceptor::install(std::uint64_t id, const InstallFd& effect) {
@@ -125,7 +125,7 @@ Result<Outcome> NotifyInterceptor::install(std::uint64_t id, const InstallFd& ef
   if (number >= 0) return Outcome{.result = number};
   if (is_gone(errno)) return kGone;
   // The task's own table is full: its error, not ours.
-  if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) return respond(id, 0, errno, false);
+  if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) return respond(id, -errno, false);
   return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_ADDFD)");
 }
 
@@ -172,13 +172,10 @@ Result<Outcome> NotifyInterceptor::apply(Stop stop, Effect effect) {
   if (id == kPtraceStop) {
     return apply_at_stop(injector_, tid, std::move(effect), [this, tid] { return resume(tid, 0); });
   }
-  if (std::holds_alternative<Continue>(effect)) return respond(id, 0, 0, true);
-  if (const auto* value = std::get_if<Return>(&effect)) {
-    if (is_restart_code(value->value)) return respond(id, 0, EIO, false);
-    return respond(id, value->value, 0, false);
-  }
+  if (std::holds_alternative<Continue>(effect)) return respond(id, 0, true);
+  if (const auto* value = std::get_if<Return>(&effect)) return respond(id, value->value, false);
   if (const auto* failure = std::get_if<FailWith>(&effect)) {
-    return respond(id, 0, is_restart_code(-failure->error) ? EIO : failure->error, false);
+    return respond(id, -failure->error, false);
   }
   if (const auto* descriptor = std::get_if<InstallFd>(&effect)) return install(id, *descriptor);
   // Kill: the task stays where it is; the supervisor kills the tree.

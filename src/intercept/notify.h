@@ -38,7 +38,7 @@ class NotifyInterceptor final : public Interceptor {
  private:
   NotifyInterceptor(UniqueFd listener, DescriptorChannel channel)
       : listener_(std::move(listener)), injector_(std::move(channel), false) {}
-  Result<Outcome> respond(std::uint64_t id, std::int64_t value, int error, bool proceed);
+  Result<Outcome> respond(std::uint64_t id, std::int64_t value, bool proceed);
   Result<Outcome> install(std::uint64_t id, const InstallFd& effect);
 
   UniqueFd listener_;

@@ -40,7 +40,7 @@ Result<Outcome> finish(const Injector& injector, pid_t tid, std::int64_t value,
   if (Status finished = injector.answer(tid, value); !finished)
     return unless_gone(finished.error());
   if (Status resumed = resume(); !resumed) return unless_gone(resumed.error());
-  return Outcome{.result = is_restart_code(value) ? -EIO : value};
+  return Outcome{.result = result_for_task(value)};
 }
 
 }  // namespace

@@ -276,6 +276,68 @@ Status take_over(pid_t pid, const LaunchPlan& plan) {
   return set_dumpable(false);
 }
 
+struct Pipes {
+  UniqueFd go_read;
+  UniqueFd go_write;
+  UniqueFd reports_read;
+  UniqueFd reports_write;
+};
+
+Result<Pipes> make_pipes() {
+  int go[2];
+  int reports[2];
+  if (::pipe2(go, O_CLOEXEC) != 0) return fail_errno("pipe2");
+  Pipes pipes{UniqueFd(go[0]), UniqueFd(go[1]), UniqueFd(), UniqueFd()};
+  if (::pipe2(reports, O_CLOEXEC) != 0) return fail_errno("pipe2");
+  pipes.reports_read.reset(reports[0]);
+  pipes.reports_write.reset(reports[1]);
+  return pipes;
+}
+
+Status let_go(const Pipes& pipes) {
+  if (::write(pipes.go_write.get(), "", 1) == 1) return {};
+  return fail_errno("write");
+}
+
+// A notification leaves the task running as ptrace sees it: its memory must be readable all the
+// same.
+Status require_open_memory(pid_t pid, const void* here) {
+  const auto address = reinterpret_cast<tracee::RemoteAddress>(here);
+  if (tracee::RemoteMemory(pid).is_open_while_running(address)) return {};
+  return fail(EPERM, "process_vm_readv, /proc/PID/mem");
+}
+
+// Each call of the child stops from here on. Without PTRACE_GET_SYSCALL_INFO a 32-bit call could
+// not be told from a native one: before Linux 5.3, and in gVisor.
+Status stop_each_call(pid_t pid) {
+  if (Status stopped = tracee::interrupt(pid); !stopped) return stopped;
+  if (const auto info = tracee::syscall_info(pid); !info) {
+    return tl::make_unexpected(info.error());
+  }
+  return tracee::resume_to_syscall(pid, 0);
+}
+
+// The parent's side, up to the child's execveat. `in_both`: an address of ours and of the child's.
+Result<Launched> prepare_child(pid_t pid, const LaunchPlan& plan, Pipes& pipes,
+                               const void* in_both) {
+  Status done = take_over(pid, plan);
+  if (done) done = let_go(pipes);
+  if (!done) return tl::make_unexpected(done.error());
+  if (!plan.listener) pipes.reports_write.reset();  // so that a dead child reads as end of file
+  Result<Message> message = receive(pipes.reports_read.get(), pid);
+  if (!message) return tl::make_unexpected(message.error());
+  if (message->step != kReady) return fail(message->error, kStepNames[message->step]);
+  Launched launched;
+  launched.pid = pid;
+  if (plan.listener) launched.listener.reset(message->listener);
+  if (plan.listener) done = require_open_memory(pid, in_both);
+  if (plan.stop_every_call) done = stop_each_call(pid);
+  if (done && plan.stop_every_call) done = let_go(pipes);
+  if (!done) return tl::make_unexpected(done.error());
+  launched.failures = std::move(pipes.reports_read);
+  return launched;
+}
+
 }  // namespace
 
 // The child is our own, so its pid is its own until it is reaped.
@@ -288,16 +350,10 @@ void abandon(pid_t pid) {
 }
 
 Result<Launched> launch(const LaunchPlan& plan) {
-  int go[2];
-  int reports[2];
-  if (::pipe2(go, O_CLOEXEC) != 0) return fail_errno("pipe2");
-  UniqueFd go_read(go[0]);
-  const UniqueFd go_write(go[1]);
-  if (::pipe2(reports, O_CLOEXEC) != 0) return fail_errno("pipe2");
-  UniqueFd reports_read(reports[0]);
-  UniqueFd reports_write(reports[1]);
-
-  ChildImage image{&plan, pointers(plan.argv), pointers(plan.environment), go[0], reports[1]};
+  Result<Pipes> pipes = make_pipes();
+  if (!pipes) return tl::make_unexpected(pipes.error());
+  ChildImage image{&plan, pointers(plan.argv), pointers(plan.environment), pipes->go_read.get(),
+                   pipes->reports_write.get()};
   if (!close_range(~0U, CLOSE_RANGE_CLOEXEC)) {  // no such number: only asks whether it is there
     if (plan.listener) return fail_errno("close_range");
     image.highest_fd = highest_descriptor();
@@ -308,45 +364,8 @@ Result<Launched> launch(const LaunchPlan& plan) {
   if (pid < 0) return fail_errno("clone");
   if (pid == 0) become_command(image);
 
-  Status ready = take_over(pid, plan);
-  if (ready && ::write(go_write.get(), "", 1) != 1) ready = fail_errno("write");
-  if (!ready) {
-    abandon(pid);
-    return tl::make_unexpected(ready.error());
-  }
-  if (!plan.listener) reports_write.reset();  // so that a dead child reads as end of file
-  Result<Message> message = receive(reports_read.get(), pid);
-  if (message && message->step != kReady) {
-    message = fail(message->error, kStepNames[message->step]);
-  }
-  // A notification leaves the task running as ptrace sees it: its memory must be readable all the
-  // same.
-  if (message && plan.listener) {
-    const auto here = reinterpret_cast<tracee::RemoteAddress>(&image);
-    if (!tracee::RemoteMemory(pid).is_open_while_running(here)) {
-      message = fail(EPERM, "process_vm_readv, /proc/PID/mem");
-    }
-  }
-  if (!message) {
-    abandon(pid);
-    return tl::make_unexpected(message.error());
-  }
-  if (plan.stop_every_call) {
-    Status stopped = tracee::interrupt(pid);
-    // Without it a 32-bit call could not be told from a native one: before Linux 5.3, and in
-    // gVisor.
-    if (stopped) stopped = tracee::syscall_info(pid).map([](const auto&) {});
-    if (stopped) stopped = tracee::resume_to_syscall(pid, 0);
-    if (stopped && ::write(go_write.get(), "", 1) != 1) stopped = fail_errno("write");
-    if (!stopped) {
-      abandon(pid);
-      return tl::make_unexpected(stopped.error());
-    }
-  }
-  Launched launched;
-  launched.pid = pid;
-  if (plan.listener) launched.listener.reset(message->listener);
-  launched.failures = std::move(reports_read);
+  Result<Launched> launched = prepare_child(pid, plan, *pipes, &image);
+  if (!launched) abandon(pid);
   return launched;
 }
 

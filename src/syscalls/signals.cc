@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 
 #include "syscalls/families.h"
 #include "syscalls/paths.h"
@@ -29,6 +30,7 @@ Answer handle_kill(Context& context) {
   if (pid > 0) return context.tasks.is_process(pid) ? proceed() : outside(context, pid);
   if (pid == 0) return proceed();  // the group is inside the launcher's session
   if (pid == -1) return deny(EPERM, "signal");
+  if (pid == INT_MIN) return serve_error(ESRCH);  // names no group: it has no positive (kill(2))
   return is_own_group(context, -pid) ? proceed() : outside(context, -pid);
 }
 

@@ -78,14 +78,20 @@ Status to_syscall_stop(pid_t tid) {
   }
 }
 
-// The stop that the task was led to is the entry of `number`, in the native ABI.
-Status check_entry(pid_t tid, std::uint64_t number) {
+// The stop that the task was led to is the entry of the injected call, in the native ABI. Where
+// registers have to tell, they do not tell the ABI: the filter does, which has the rest stopped
+// (the backend without one is not used there).
+Status check_entry(pid_t tid, const StopTraits& traits, std::uint64_t number,
+                   const InjectedCalls::Arguments& arguments) {
+  const Result<tracee::Registers> registers = tracee::Registers::of(tid);
+  if (!registers) return tl::make_unexpected(registers.error());
+  if (registers->syscall_number() != number || registers->arguments() != arguments) {
+    return interfered();
+  }
+  if (!traits.syscall_info) return {};
   const Result<__ptrace_syscall_info> info = tracee::syscall_info(tid);
-  if (!info)
-    return info.error().kind == Error::Kind::kTaskGone ? tl::make_unexpected(info.error())
-                                                       : Status();
-  const bool ours = info->op == PTRACE_SYSCALL_INFO_ENTRY && info->arch == arch::kNativeAuditArch &&
-                    info->entry.nr == number;
+  if (!info) return tl::make_unexpected(info.error());
+  const bool ours = info->op == PTRACE_SYSCALL_INFO_ENTRY && info->arch == arch::kNativeAuditArch;
   return ours ? Status() : interfered();
 }
 
@@ -97,9 +103,11 @@ Result<std::int64_t> result_at_stop(pid_t tid) {
 
 // Before Linux 4.8, and in gVisor, a seccomp-stop is followed by the syscall-enter-stop, where the
 // result reads ENOSYS. None of the calls that are injected ends with that.
-bool is_entry(pid_t tid) {
+Result<bool> is_entry(pid_t tid, const StopTraits& traits) {
+  if (!traits.syscall_info) return true;
   const Result<__ptrace_syscall_info> info = tracee::syscall_info(tid);
-  return !info || info->op == PTRACE_SYSCALL_INFO_ENTRY;
+  if (!info) return tl::make_unexpected(info.error());
+  return info->op == PTRACE_SYSCALL_INFO_ENTRY;
 }
 
 // The receiver's side of one message, as it lies in the program's page (recvmsg(2)).
@@ -152,17 +160,16 @@ Result<std::int64_t> finished(InjectedCalls& calls, Result<std::int64_t> result)
 
 // --- InjectedCalls
 
-Result<InjectedCalls> InjectedCalls::at_entry(pid_t tid, bool filters_follow) {
+Result<InjectedCalls> InjectedCalls::at_entry(pid_t tid, StopTraits traits) {
   Result<tracee::Registers> registers = tracee::Registers::of(tid);
   if (!registers) return tl::make_unexpected(registers.error());
-  InjectedCalls calls(tid, true);
-  calls.filters_follow_ = filters_follow;
+  InjectedCalls calls(tid, true, traits);
   calls.saved_ = *registers;
   return calls;
 }
 
-InjectedCalls InjectedCalls::at_exit(pid_t tid, const tracee::Registers& saved) {
-  InjectedCalls calls(tid, false);
+InjectedCalls InjectedCalls::at_exit(pid_t tid, const tracee::Registers& saved, StopTraits traits) {
+  InjectedCalls calls(tid, false, traits);
   calls.saved_ = saved;
   return calls;
 }
@@ -184,30 +191,37 @@ Status InjectedCalls::restore_signals() {
   return signal_mask(PTRACE_SETSIGMASK, tid_, mask);
 }
 
-Result<std::int64_t> InjectedCalls::perform(std::uint64_t number, const Arguments& arguments) {
+// Into the call's entry. From an exit it has one of its own, behind a step back.
+Status InjectedCalls::enter(std::uint64_t number, const Arguments& arguments) {
   tracee::Registers registers = saved_;
   if (at_entry_) {
     registers.set_syscall(number, arguments);
-  } else {
-    if (Status blocked = block_signals(); !blocked) return tl::make_unexpected(blocked.error());
-    registers.rewind_to_syscall(number, arguments);
+    return registers.apply_to(tid_);
   }
-  Status done = registers.apply_to(tid_);
-  // From an exit there is the injected call's own entry first.
-  if (done && !at_entry_) done = to_syscall_stop(tid_);
-  if (done && !at_entry_) done = check_entry(tid_, number);
+  if (Status blocked = block_signals(); !blocked) return blocked;
+  registers.rewind_to_syscall(number, arguments);
+  if (Status applied = registers.apply_to(tid_); !applied) return applied;
+  if (Status stopped = to_syscall_stop(tid_); !stopped) return stopped;
+  return check_entry(tid_, traits_, number, arguments);
+}
+
+Result<std::int64_t> InjectedCalls::perform(std::uint64_t number, const Arguments& arguments) {
+  Status done = enter(number, arguments);
   if (done) done = to_syscall_stop(tid_);
   if (!done) return tl::make_unexpected(done.error());
-  const bool from_seccomp_stop = at_entry_ && !filters_follow_;
+  const bool from_seccomp_stop = at_entry_ && !traits_.filters_follow;
   at_entry_ = false;
   Result<std::int64_t> result = result_at_stop(tid_);
-  if (!from_seccomp_stop || !result || *result != -ENOSYS || !is_entry(tid_)) return result;
+  if (!from_seccomp_stop || !result || *result != -ENOSYS) return result;
+  const Result<bool> entry = is_entry(tid_, traits_);
+  if (!entry) return tl::make_unexpected(entry.error());
+  if (!*entry) return result;
   if (done = to_syscall_stop(tid_); !done) return tl::make_unexpected(done.error());
   return result_at_stop(tid_);
 }
 
 Status InjectedCalls::finish(std::int64_t result) {
-  if (at_entry_ && filters_follow_) {
+  if (at_entry_ && traits_.filters_follow) {
     if (Result<std::int64_t> performed = perform(SYS_getpid, {}); !performed) {
       return tl::make_unexpected(performed.error());
     }
@@ -324,13 +338,13 @@ Result<std::int64_t> Injector::receive(pid_t tid, InjectedCalls& calls, int fd,
 }
 
 Status Injector::answer(pid_t tid, std::int64_t result) const {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
   return calls->finish(result);
 }
 
 Result<std::int64_t> Injector::install(pid_t tid, const InstallFd& effect) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
   return finished(*calls, receive(tid, *calls, effect.fd.get(), effect.close_on_exec));
 }
@@ -417,7 +431,7 @@ Result<std::int64_t> Injector::place_arguments(pid_t tid, InjectedCalls& calls,
 }
 
 Result<std::int64_t> Injector::execute(pid_t tid, const Execute& effect) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
   const auto refuse = [&](std::int64_t error) -> Result<std::int64_t> {
     if (Status finished = calls->finish(error); !finished) {
@@ -460,13 +474,26 @@ Status Injector::fail_execution(pid_t tid, std::int64_t result) {
   const Result<char> path = tracee::RemoteMemory(tid).read_value<char>(execution.arguments[1]);
   if (!path || *path != kEmptyPath) return interfered();
   if (!is_of_arguments(result)) result = -EACCES;
-  InjectedCalls calls = InjectedCalls::at_exit(tid, execution.saved);
+  InjectedCalls calls = InjectedCalls::at_exit(tid, execution.saved, traits_);
   Result<std::int64_t> closed = calls.perform(SYS_close, {execution.arguments[0], 0, 0, 0, 0, 0});
   if (!closed) return tl::make_unexpected(closed.error());
   return calls.finish(result);
 }
 
+// At the first stop there is none but the launcher's code, so that nobody answers for the kernel.
+Status Injector::learn_traits(pid_t tid) {
+  if (traits_known_) return {};
+  const Result<bool> present = tracee::has_syscall_info(tid);
+  if (!present) return tl::make_unexpected(present.error());
+  traits_.syscall_info = *present;
+  traits_known_ = true;
+  return {};
+}
+
 Result<bool> Injector::on_stop(const tracee::TaskEvent& event) {
+  if (Status learned = learn_traits(event.tid); !learned) {
+    return tl::make_unexpected(learned.error());
+  }
   const auto found = executions_.find(event.tid);
   if (found == executions_.end()) return false;
   Execution& execution = found->second;

@@ -22,18 +22,25 @@
 
 namespace vitrine::intercept {
 
+struct StopTraits {
+  // Stops are syscall-enter-stops, not seccomp-stops: filters of the surroundings are still asked
+  // about the call that a task leaves with. For no call (-1) they would answer with their default
+  // in place of the result (kernel/seccomp.c), so that such a task is made to perform a harmless
+  // one.
+  bool filters_follow = false;
+  // PTRACE_GET_SYSCALL_INFO works here; where the kernel has none, registers have to tell.
+  bool syscall_info = true;
+};
+
 // The calls of one stop. Leaves the task stopped; a task that dies is a kTaskGone error.
 class InjectedCalls {
  public:
   using Arguments = std::array<std::uint64_t, 6>;
 
-  // The task is in a seccomp-stop, or with `filters_follow` in a syscall-enter-stop: filters of the
-  // surroundings are still asked about the call that it leaves with. For no call (-1) they would
-  // answer with their default in place of the result (kernel/seccomp.c), so that such a task is
-  // made to perform a harmless one.
-  static Result<InjectedCalls> at_entry(pid_t tid, bool filters_follow);
+  // The task is in a seccomp-stop or a syscall-enter-stop.
+  static Result<InjectedCalls> at_entry(pid_t tid, StopTraits traits);
   // The task is in a syscall-exit-stop; `saved`: the registers that the program shall get back.
-  static InjectedCalls at_exit(pid_t tid, const tracee::Registers& saved);
+  static InjectedCalls at_exit(pid_t tid, const tracee::Registers& saved, StopTraits traits);
 
   Result<std::int64_t> perform(std::uint64_t number, const Arguments& arguments);
   // The program's registers again, with `result` as what its own call returns.
@@ -43,22 +50,24 @@ class InjectedCalls {
   const tracee::Registers& saved() const { return saved_; }
 
  private:
-  InjectedCalls(pid_t tid, bool at_entry) : tid_(tid), at_entry_(at_entry) {}
+  InjectedCalls(pid_t tid, bool at_entry, StopTraits traits)
+      : tid_(tid), at_entry_(at_entry), traits_(traits) {}
+  Status enter(std::uint64_t number, const Arguments& arguments);
   Status block_signals();
   Status restore_signals();
 
   pid_t tid_;
   bool at_entry_;
-  bool filters_follow_ = false;
+  StopTraits traits_;
   tracee::Registers saved_;
   std::optional<std::uint64_t> signal_mask_;
 };
 
 class Injector {
  public:
-  // `filters_follow`: as InjectedCalls::at_entry has it, for every stop that this is used at.
+  // `filters_follow`: as StopTraits has it, for every stop that this is used at.
   Injector(DescriptorChannel channel, bool filters_follow)
-      : channel_(std::move(channel)), filters_follow_(filters_follow) {}
+      : channel_(std::move(channel)), traits_{.filters_follow = filters_follow} {}
 
   const DescriptorChannel& channel() const { return channel_; }
 
@@ -81,8 +90,8 @@ class Injector {
   // Starts an execution: the task is left running towards its execveat (PTRACE_SYSCALL). An errno
   // (negative) means that nothing was started and that the program's call returns it.
   Result<std::int64_t> execute(pid_t tid, const Execute& effect);
-  // Stops on the way of an execution belong to it: true when this was one, and the task has been
-  // resumed.
+  // Every stop of a call is shown to this first. Stops on the way of an execution belong to it:
+  // true when this was one, and the task has been resumed.
   Result<bool> on_stop(const tracee::TaskEvent& event);
   bool is_executing(pid_t tid) const { return executions_.contains(tid); }
 
@@ -104,6 +113,7 @@ class Injector {
   };
 
   Process& process_of(pid_t tid);
+  Status learn_traits(pid_t tid);
   Result<std::int64_t> receive(pid_t tid, InjectedCalls& calls, int fd, bool close_on_exec);
   // Address of `bytes` in memory of the task, for as long as its call lasts; or -errno.
   Result<std::int64_t> place(pid_t tid, InjectedCalls& calls, const std::vector<std::byte>& bytes);
@@ -111,7 +121,8 @@ class Injector {
   Status fail_execution(pid_t tid, std::int64_t result);
 
   DescriptorChannel channel_;
-  bool filters_follow_;
+  StopTraits traits_;
+  bool traits_known_ = false;
   std::unordered_map<pid_t, pid_t> tgids_;  // by tid
   std::unordered_map<pid_t, Process> processes_;
   std::unordered_map<pid_t, Execution> executions_;

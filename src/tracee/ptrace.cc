@@ -121,6 +121,14 @@ Result<__ptrace_syscall_info> syscall_info(pid_t tid) {
   return errno == ESRCH ? fail_task_gone(kName) : fail_errno(kName);
 }
 
+Result<bool> has_syscall_info(pid_t tid) {
+  const Result<__ptrace_syscall_info> info = syscall_info(tid);
+  if (info) return true;
+  // What ptrace(2) says to a request that it does not know.
+  if (info.error().kind != Error::Kind::kTaskGone && info.error().code == EIO) return false;
+  return tl::make_unexpected(info.error());
+}
+
 Result<siginfo_t> signal_info(pid_t tid) {
   siginfo_t info{};
   if (::ptrace(PTRACE_GETSIGINFO, tid, nullptr, &info) == 0) return info;

@@ -55,6 +55,8 @@ Status interrupt(pid_t tid);
 Status listen(pid_t tid);
 // PTRACE_GET_SYSCALL_INFO (Linux 5.3) of a stopped task: which ABI a call came by, and its result.
 Result<__ptrace_syscall_info> syscall_info(pid_t tid);
+// Whether the kernel has it, asked of a stopped task.
+Result<bool> has_syscall_info(pid_t tid);
 // siginfo of the signal-delivery-stop.
 Result<siginfo_t> signal_info(pid_t tid);
 

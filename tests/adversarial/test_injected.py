@@ -22,6 +22,13 @@ class Injected(Case):
             self.assertLess(run.seconds, within)
         self.everywhere(check)
 
+    def detour(self, backends, absent):
+        def check(shop, backend):
+            run = shop.run([shop.guest("injected"), "detour"], ["--ro", "/bin/true"],
+                           backend=backend, env=dict(os.environ, VITRINE_TEST_ABSENT=absent))
+            self.assertEqual((run.status, run.verdict), (120, "violation"))
+        self.everywhere(check, backends)
+
     # Found as a supervisor that waited for ever, for the wall clock and for signals as well.
     def test_an_instruction_that_goes_nowhere_does_not_hold_up_the_supervisor(self):
         self.control("spin")
@@ -30,6 +37,14 @@ class Injected(Case):
     def test_an_instruction_of_the_foreign_abi_does_not_hold_up_the_supervisor(self):
         self.control("foreign")
         self.attack("foreign", 5)
+
+    def test_an_instruction_that_leads_to_another_call_ends_the_run(self):
+        self.control("detour")
+        self.detour(BACKENDS, "")
+
+    # Found as believed: registers were not looked at where the kernel says nothing more.
+    def test_the_same_where_the_kernel_tells_of_no_entry(self):
+        self.detour([b for b in BACKENDS if b != "syscall"], "get_syscall_info")
 
     def test_stopping_and_continuing_changes_nothing(self):
         def check(shop, backend):

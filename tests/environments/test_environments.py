@@ -304,6 +304,10 @@ class Environments(Rebuilt):
         report, found = json.loads(done.stderr), json.loads(done.stdout)
         self.assertEqual((done.returncode, report["backend"]), (7, "trace"))
         self.assertEqual({key: found[key] for key in EXPECTED}, EXPECTED)
+        # Calls that the program did not make are entered and checked there too.
+        done = self.inside(place, ["--processes", "2", "--ro", "/bin/echo", "--", PYTHON, "-c",
+                                   "import subprocess; subprocess.run(['/bin/echo', 'executed'])"])
+        self.assertEqual((done.returncode, done.stdout), (0, b"executed\n"), done.stderr)
         refused = self.inside(place, ["--backend", "notify", "--", PYTHON, "-c", JOB])
         self.assertEqual((refused.returncode, refused.stdout), (125, b""))
 

@@ -2,6 +2,7 @@
 //   spin       a sibling rewrites the system call instruction while it is stepped back onto, to one
 //              that goes nowhere
 //   foreign    to one that makes a call of the 32-bit ABI
+//   detour     to one that makes another call, and returns with its result
 //   stop       a sibling stops and continues the process all the time
 //   channel    the descriptor that others arrive by is read, closed, hidden by all roads
 // Prints "opened N" for the opens that worked.
@@ -38,6 +39,8 @@ static long call_text(long number, long a, long b, long c) {
 static const unsigned char kCall[2] = {0x0f, 0x05};
 static const unsigned char kSpin[2] = {0xeb, 0xfe};
 static const unsigned char kForeign[2] = {0xcd, 0x80};
+static const unsigned char kDetour[2] = {0xeb, 0x1e};  // to where kOtherCall lies
+static const unsigned char kOtherCall[] = {0xb8, SYS_getpid, 0, 0, 0, 0x0f, 0x05, 0xc3};
 static const unsigned char *other;
 
 static double now(void) {
@@ -103,6 +106,7 @@ static int rewriting(const unsigned char *instruction, double seconds, double ho
   if (text == MAP_FAILED) return 97;
   memcpy(text, kCall, 2);
   text[2] = 0xc3;
+  memcpy(text + 0x20, kOtherCall, sizeof kOtherCall);
   pthread_t thread;
   pthread_create(&thread, NULL, rewrite, NULL);
   const double end = now() + seconds;
@@ -209,6 +213,7 @@ int main(int argc, char **argv) {
   if (argc != 2) return 99;
   if (strcmp(argv[1], "spin") == 0) return rewriting(kSpin, 6, 6);
   if (strcmp(argv[1], "foreign") == 0) return rewriting(kForeign, 1, 0.001);
+  if (strcmp(argv[1], "detour") == 0) return rewriting(kDetour, 3, 0.001);
   if (strcmp(argv[1], "stop") == 0) return stopping();
   if (strcmp(argv[1], "channel") == 0) return channel();
   return 98;

@@ -4,6 +4,8 @@ Environment (set by CTest; the defaults serve a run by hand):
   VITRINE        the command under test
   GUESTS         folder of the compiled guest programs
   VITRINE_USER   run everything as this user too ("" to leave out the ordinary user)
+  VITRINE_SLOW   how many times slower than usual this machine is (an emulated one): the budgets of
+                 runs that ask for none, and every timeout, are so many times longer
 """
 
 import collections
@@ -24,6 +26,7 @@ SOURCE = os.path.dirname(HERE)
 PYTHON = "/usr/bin/python3"
 BACKENDS = tuple(os.environ.get("VITRINE_BACKENDS", "notify trace syscall").split())
 USER = "vitrine-test"
+SLOW = int(os.environ.get("VITRINE_SLOW", "1"))
 
 
 def find_vitrine():
@@ -107,12 +110,13 @@ class Workshop:
     def native(self, command, **kwargs):
         """The bare run, with the environment that vitrine gives its guests."""
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp"}
-        kwargs.setdefault("timeout", 60)
+        kwargs["timeout"] = SLOW * kwargs.get("timeout", 60)
         return subprocess.run(self.as_user(command), env=environment, cwd=self.path,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
     def command(self, arguments, options=(), backend=None):
-        line = [self.vitrine, *(["--backend", backend] if backend else []), *options, "--",
+        slow = ["--wall", f"{60 * SLOW}s", "--cpu", f"{30 * SLOW}s"] if SLOW > 1 else []
+        line = [self.vitrine, *(["--backend", backend] if backend else []), *slow, *options, "--",
                 *arguments]
         return self.as_user(line)
 
@@ -128,8 +132,8 @@ class Workshop:
         options = ["-q", "--report", report, "--audit", audit, *options]
         start = time.monotonic()
         done = subprocess.run(self.command(arguments, options, backend), cwd=self.path,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
-                              **kwargs)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=SLOW * timeout, **kwargs)
         seconds = time.monotonic() - start
         return Run(done.returncode, done.stdout, done.stderr, read_json(report),
                    read_lines(audit), seconds)

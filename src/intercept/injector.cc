@@ -352,7 +352,7 @@ Result<std::int64_t> Injector::install(pid_t tid, const InstallFd& effect) {
 // What is closed here was opened a moment ago in the same stop. A sibling thread that puts a file
 // of its own under the number meanwhile loses that.
 Result<std::int64_t> Injector::install_pair(pid_t tid, const InstallPair& effect) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
   Result<std::int64_t> first = receive(tid, *calls, effect.first.get(), effect.close_on_exec);
   if (!first || is_error(*first)) return finished(*calls, first);
@@ -374,7 +374,7 @@ Result<std::int64_t> Injector::install_pair(pid_t tid, const InstallPair& effect
 }
 
 Result<std::int64_t> Injector::map(pid_t tid, const MapFile& effect) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, filters_follow_);
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
   Result<std::int64_t> number = receive(tid, *calls, effect.file.get(), true);
   if (!number || is_error(*number)) return finished(*calls, number);

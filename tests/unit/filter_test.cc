@@ -1,6 +1,7 @@
 // The compiled filter against the table it was compiled from: what it allows, and nothing else.
 #include "intercept/filter.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/audit.h>
 
@@ -40,8 +41,13 @@ seccomp_data call(std::uint32_t audit_arch, int number,
 std::uint32_t expected(int number, const std::array<std::uint64_t, 6>& arguments) {
   const arch::SyscallRow* row = arch::find_syscall(static_cast<std::uint64_t>(number));
   if (row == nullptr) return kAskedByNotify;
-  if (row->name == "execve" || row->name == "execveat" || row->name == "socketpair") {
+  if (row->name == "execve" || row->name == "execveat" || row->name == "socketpair" ||
+      row->name == "openat2") {
     return SECCOMP_RET_TRACE;
+  }
+  if (row->name == "open" || row->name == "openat") {
+    const std::uint64_t flags = arguments[row->name == "open" ? 1 : 2];
+    return (flags & O_PATH) != 0 ? SECCOMP_RET_TRACE : kAskedByNotify;
   }
   constexpr std::uint64_t kSharedAnonymous = 0x21;
   if (row->name == "mmap" && (arguments[3] & kSharedAnonymous) == kSharedAnonymous) {
@@ -137,6 +143,21 @@ TEST(Filter, TheChannelsNumberIsGuarded) {
             static_cast<std::uint32_t>(SECCOMP_RET_TRACE));
   EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, range, {3, ~0U})),
             static_cast<std::uint32_t>(SECCOMP_RET_TRACE));
+}
+
+// The kernel would answer a notification with EBADF for a descriptor that is O_PATH.
+TEST(Filter, OpensOfPathsAloneComeByPtrace) {
+  const auto filter = compiled(FilterAction::kNotify);
+  BpfMachine machine(filter);
+  for (const std::uint64_t flags : {0ULL, O_PATH + 0ULL, O_PATH + (1ULL << 32), ~0ULL}) {
+    for (const char* name : {"open", "openat", "openat2"}) {
+      const int number = arch::find_syscall(name)->x86_64;
+      const std::array<std::uint64_t, 6> arguments{0, flags, flags};
+      EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, number, arguments)),
+                expected(number, arguments))
+          << name << " " << flags;
+    }
+  }
 }
 
 // Runs every instruction of the filter, each jump both ways.

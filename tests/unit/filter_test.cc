@@ -184,7 +184,8 @@ TEST(Filter, EveryInstructionIsReached) {
     }
   }
   for (const arch::SyscallRow& row : arch::all_syscalls()) {
-    const bool compares = row.disposition == arch::kConditional || row.name.starts_with("close");
+    const bool compares = row.disposition == arch::kConditional || row.name.starts_with("close") ||
+                          row.name.starts_with("open");
     for (const auto& arguments : registers) {
       if (compares) machine.run(call(arch::kNativeAuditArch, row.x86_64, arguments));
     }

@@ -109,6 +109,7 @@ void EventLoop::take_calls() {
     Result<std::optional<intercept::Stop>> stop = parts_.interceptor.next();
     if (!stop) return fail_internally(stop.error());
     if (*stop) take_call(std::move(**stop));
+    if (tasks_.thread_count() == 1) return;
     // Another thread may be waiting already; NOTIF_RECV without one would block.
     pollfd again{parts_.interceptor.pollable_fd(), POLLIN, 0};
     if (::poll(&again, 1, 0) != 1 || (again.revents & POLLIN) == 0) return;

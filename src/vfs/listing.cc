@@ -36,6 +36,8 @@ Result<std::vector<ListEntry>> list_host_folder(int fd) {
     const long got = ::syscall(SYS_getdents64, folder.get(), buffer, sizeof buffer);
     if (got < 0) return fail_errno("getdents64");
     if (got == 0) return entries;
+    constexpr std::size_t kUsualRecord = 32;  // bytes
+    entries.reserve(entries.size() + static_cast<std::size_t>(got) / kUsualRecord);
     for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
       DirentHead head{};
       std::memcpy(&head, buffer + at, kNameOffset);

@@ -34,6 +34,16 @@ MountNode& MountTree::at(std::string_view path) {
   return *node;
 }
 
+bool MountTree::is_below_scratch(std::string_view path) const {
+  const MountNode* node = root_.get();
+  for (PathReader reader(path); node != nullptr;) {
+    if (node->kind == MountNode::Kind::kScratch) return true;
+    const auto name = reader.next();
+    node = name ? node->find(*name) : nullptr;
+  }
+  return false;
+}
+
 void MountTree::cover(MountNode& node, MountNode::Kind kind, std::string rule) {
   node.children.clear();
   node.host = {};

@@ -84,6 +84,8 @@ class MountTree {
   MountNode& at(std::string_view path);
   // Forgets what `node` and everything below it shows: a later rule covers an earlier one.
   static void cover(MountNode& node, MountNode::Kind kind, std::string rule);
+  // Whether a scratch folder is on the way to canonical `path`.
+  bool is_below_scratch(std::string_view path) const;
   // Where the host's `real_path` is shown, nullopt if nowhere. Of several places the closest mount.
   std::optional<std::string> guest_path_of(std::string_view real_path) const;
 

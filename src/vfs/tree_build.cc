@@ -2,13 +2,17 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <utility>
 
+#include "base/feature.h"
 #include "vfs/memory_file.h"
 #include "vfs/pass_on.h"
 #include "vfs/path.h"
@@ -25,35 +29,66 @@ std::optional<std::string> host_link_target(const std::string& path) {
   return std::string(target, static_cast<std::size_t>(length));
 }
 
-std::vector<std::string> names_matching(const std::string& folder, const std::string& pattern) {
-  std::vector<std::string> names;
-  const UniqueFd fd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return names;
-  const auto entries = list_host_folder(fd.get());
-  if (!entries) return names;
-  for (const ListEntry& entry : *entries)
-    if (::fnmatch(pattern.c_str(), entry.name.c_str(), FNM_PERIOD) == 0)
-      names.push_back(entry.name);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-// The paths of the host that `pattern` stands for.
-std::vector<std::string> expand(const std::string& pattern) {
-  std::vector<std::string> paths{"/"};
-  for (PathReader reader(pattern); const auto name = reader.next();) {
-    std::vector<std::string> longer;
-    for (const std::string& path : paths) {
-      if (name->find('*') == std::string_view::npos) {
-        longer.push_back(join(path, *name));
-      } else {
-        for (const auto& match : names_matching(path, std::string(*name)))
-          longer.push_back(join(path, match));
+// Expands patterns over the host's folders, each of which is listed once: profiles hold many
+// patterns for few folders.
+class HostPatterns {
+ public:
+  // The paths of the host that `pattern` stands for.
+  std::vector<std::string> expand(const std::string& pattern) {
+    std::vector<std::string> paths{"/"};
+    for (PathReader reader(pattern); const auto name = reader.next();) {
+      std::vector<std::string> longer;
+      for (const std::string& path : paths) {
+        if (name->find('*') == std::string_view::npos) {
+          longer.push_back(join(path, *name));
+        } else {
+          for (const auto& match : names_matching(path, std::string(*name)))
+            longer.push_back(join(path, match));
+        }
       }
+      paths = std::move(longer);
     }
-    paths = std::move(longer);
+    return paths;
   }
-  return paths;
+
+ private:
+  std::vector<std::string> names_matching(const std::string& folder, const std::string& pattern) {
+    std::vector<std::string> names;
+    for (const ListEntry& entry : entries_of(folder))
+      if (::fnmatch(pattern.c_str(), entry.name.c_str(), FNM_PERIOD) == 0)
+        names.push_back(entry.name);
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  const std::vector<ListEntry>& entries_of(const std::string& folder) {
+    const UniqueFd fd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    struct stat status {};
+    if (!fd || ::fstat(fd.get(), &status) != 0) return none_;
+    // /lib and /usr/lib are often one.
+    const auto [known, is_new] = listed_.try_emplace({status.st_dev, status.st_ino});
+    if (!is_new) return known->second;
+    if (auto entries = list_host_folder(fd.get())) known->second = std::move(*entries);
+    return known->second;
+  }
+
+  std::map<std::pair<dev_t, ino_t>, std::vector<ListEntry>> listed_;
+  const std::vector<ListEntry> none_;
+};
+
+// A file of the host, opened O_PATH, if no link is on the way to it and the path is written the
+// shortest way; nothing where that is not known.
+UniqueFd open_without_links(const std::string& path) {
+  for (PathReader reader(path); const auto name = reader.next();)
+    if (*name == "." || *name == "..") return UniqueFd();
+  if (path.find("//") != std::string::npos || (path.size() > 1 && path.ends_with('/')) ||
+      is_taken_away(Feature::kOpenat2))
+    return UniqueFd();
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  return UniqueFd(
+      static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
 }
 
 // As the kernel writes paths in /proc/mounts.
@@ -89,7 +124,8 @@ bool exists(const std::string& path) {
 
 class TreeBuilder {
  public:
-  TreeBuilder(TreeFileSystem& fs, const FileRule& rule) : fs_(fs), rule_(rule) {}
+  TreeBuilder(TreeFileSystem& fs, const FileRule& rule, HostPatterns& patterns)
+      : fs_(fs), rule_(rule), patterns_(patterns) {}
 
   Status apply() {
     return std::visit([this](const auto& what) { return add(what); }, rule_.what);
@@ -104,8 +140,11 @@ class TreeBuilder {
   Status add(const FolderRule& folder);
   Status add(const SyntheticRule& synthetic);
 
+  Result<bool> show_if_there(const std::string& host, bool required);
   Status show_with_links(const std::string& host, bool required);
   Status show_at(const std::string& host, const std::string& guest, bool required);
+  Status show_opened(UniqueFd fd, const std::string& host, std::string real_path,
+                     const std::string& guest, bool required);
   Status show_link(const std::string& guest, const std::string& target);
   Result<std::string> place_for(const std::string& guest);
   void make_passages(std::string_view path, bool create);
@@ -116,6 +155,7 @@ class TreeBuilder {
 
   TreeFileSystem& fs_;
   const FileRule& rule_;
+  HostPatterns& patterns_;
   const Caller nobody_{};
 };
 
@@ -132,6 +172,13 @@ Result<std::string> TreeBuilder::place_for(const std::string& guest) {
     if (*name != ".") names.push_back(*name);
   }
   std::string path = "/";
+  if (names.empty()) return path;
+  for (std::size_t i = 0; i + 1 < names.size(); ++i) path = join(path, names[i]);
+  if (const auto parent =
+          fs_.resolver_.resolve(nobody_, fs_.resolver_.root(), path, FinalLink::kFollow))
+    return join(Resolver::path_of(*parent), names.back());
+  // A part of the way does not exist yet: what does may still be a link.
+  path = "/";
   for (std::size_t i = 0; i < names.size(); ++i) {
     path = join(path, names[i]);
     if (i + 1 == names.size()) break;
@@ -144,6 +191,7 @@ Result<std::string> TreeBuilder::place_for(const std::string& guest) {
 
 // Scratch folders on the way to a mount point exist in the scratch itself.
 void TreeBuilder::make_passages(std::string_view path, bool create) {
+  if (!fs_.tree_.is_below_scratch(path)) return;
   Place here = fs_.resolver_.root();
   std::string prefix = "/";
   for (PathReader reader(path); const auto name = reader.next();) {
@@ -191,6 +239,12 @@ Status TreeBuilder::show_link(const std::string& guest, const std::string& targe
 Status TreeBuilder::show_at(const std::string& host, const std::string& guest, bool required) {
   UniqueFd fd(::open(host.c_str(), O_PATH | O_CLOEXEC));
   if (!fd) return required ? wrong(host, std::strerror(errno)) : Status{};
+  auto real = host_link_target("/proc/self/fd/" + std::to_string(fd.get()));
+  return show_opened(std::move(fd), host, real.value_or(host), guest, required);
+}
+
+Status TreeBuilder::show_opened(UniqueFd fd, const std::string& host, std::string real_path,
+                                const std::string& guest, bool required) {
   const auto attributes = attributes_of(fd.get());
   if (!attributes) return wrong(host, std::strerror(attributes.error().code));
   const mode_t type = type_of(*attributes);
@@ -200,10 +254,9 @@ Status TreeBuilder::show_at(const std::string& host, const std::string& guest, b
     return wrong(host, "the host's /proc is never shown");
   if (guest.find_first_not_of('/') == std::string::npos && type != S_IFDIR)
     return wrong(host, "the root can only be a folder");
-  const auto real = host_link_target("/proc/self/fd/" + std::to_string(fd.get()));
   auto node = cover(guest, MountNode::Kind::kHost);
   if (!node) return pass_on(node.error());
-  (*node)->host = HostMount{std::move(fd), real.value_or(host), *attributes};
+  (*node)->host = HostMount{std::move(fd), std::move(real_path), *attributes};
   return {};
 }
 
@@ -234,24 +287,34 @@ Status TreeBuilder::show_with_links(const std::string& host, bool required) {
   return show_at(real, real, required);
 }
 
+// Whether there is something at `host`, which is shown then.
+Result<bool> TreeBuilder::show_if_there(const std::string& host, bool required) {
+  Status shown;
+  if (UniqueFd fd = open_without_links(host)) {
+    shown = show_opened(std::move(fd), host, host, host, required);
+  } else if (exists(host)) {
+    shown = show_with_links(host, required);
+  } else {
+    return false;
+  }
+  if (!shown) return tl::make_unexpected(shown.error());
+  return true;
+}
+
 Status TreeBuilder::add(const ShowRule& show) {
   if (!show.host.starts_with('/')) return wrong(show.host, "not an absolute path");
-  const bool literal = show.host.find('*') == std::string::npos || exists(show.host);
   if (!show.guest.empty()) return show_at(show.host, show.guest, !show.optional);
-  if (literal) {
-    if (!exists(show.host))
-      return show.optional ? Status{} : wrong(show.host, std::strerror(errno));
-    return show_with_links(show.host, !show.optional);
-  }
-  bool any = false;
+  const bool literal = !show.pattern || show.host.find('*') == std::string::npos;
   const std::vector<std::string> paths =
-      show.pattern ? expand(show.host) : std::vector<std::string>{show.host};
+      literal ? std::vector<std::string>{show.host} : patterns_.expand(show.host);
+  bool any = false;
   for (const std::string& path : paths) {
-    if (!exists(path)) continue;
-    any = true;
-    if (auto status = show_with_links(path, false); !status) return status;
+    const Result<bool> shown = show_if_there(path, literal && !show.optional);
+    if (!shown) return tl::make_unexpected(shown.error());
+    any = any || *shown;
   }
-  return any || show.optional ? Status{} : wrong(show.host, "matches nothing");
+  if (any || show.optional) return {};
+  return wrong(show.host, literal ? std::strerror(errno) : "matches nothing");
 }
 
 Status TreeBuilder::add(const ScratchRule& scratch) {
@@ -320,8 +383,9 @@ Status TreeFileSystem::add_rules(const FileRules& rules) {
   const auto seen = attributes_of(probe->get());
   if (!seen) return pass_on(seen.error());
   table_.set_device(device_of(*seen));
+  HostPatterns patterns;
   for (const FileRule& rule : rules)
-    if (auto status = TreeBuilder(*this, rule).apply(); !status) return status;
+    if (auto status = TreeBuilder(*this, rule, patterns).apply(); !status) return status;
   root_ = std::make_shared<const Directory>(resolver_.root());
   describe_mounts();
   return {};

@@ -50,13 +50,15 @@ struct InstallPair {
   bool close_on_exec = false;
   std::uint64_t address = 0;
 };
+// The call waits: it is decided again later. Never reaches an interceptor.
+struct Wait {};
 // Ends the run.
 struct Kill {
   std::string reason;
 };
 
 using Effect =
-    std::variant<Continue, Return, FailWith, InstallFd, InstallPair, MapFile, Execute, Kill>;
+    std::variant<Continue, Return, FailWith, InstallFd, InstallPair, MapFile, Execute, Wait, Kill>;
 
 // What applying an effect gave: the call's result as the program sees it.
 struct Outcome {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -82,6 +83,29 @@ constexpr NativeRule kRules[] = {
     {"madvise", 2, kInt, MADV_POPULATE_READ},
     {"madvise", 2, kInt, MADV_POPULATE_WRITE},
 
+    // What a socket says of itself. Not SO_PEERCRED, SO_PEERPIDFD and SO_PEERGROUPS: the supervisor
+    // connects a run's sockets.
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_TYPE},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_ERROR},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_DOMAIN},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_PROTOCOL},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_ACCEPTCONN},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_SNDBUF},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_RCVBUF},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_REUSEADDR},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_REUSEPORT},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_KEEPALIVE},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_LINGER},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_OOBINLINE},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_BROADCAST},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_PASSCRED},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_RCVTIMEO},
+    {"getsockopt", 1, kInt, SOL_SOCKET, 2, kInt, SO_SNDTIMEO},
+    {"getsockopt", 1, kInt, IPPROTO_IP},
+    {"getsockopt", 1, kInt, IPPROTO_TCP},
+    {"getsockopt", 1, kInt, IPPROTO_UDP},
+    {"getsockopt", 1, kInt, IPPROTO_IPV6},
+
     {"sendto", 4, kWhole, 0},  // no address: an own, connected socket
     {"pipe2", 1, O_EXCL, 0},   // O_EXCL is O_NOTIFICATION_PIPE
 
@@ -128,6 +152,11 @@ constexpr NativeRule kTraced[] = {
     {"execve", 0, 0, 0},
     {"execveat", 0, 0, 0},
     {"socketpair", 0, 0, 0},
+    // The kernel installs no O_PATH descriptor for a notification (it looks it up with fget, which
+    // does not see it). The flags of openat2 lie in memory.
+    {"open", 1, O_PATH, O_PATH},
+    {"openat", 2, O_PATH, O_PATH},
+    {"openat2", 0, 0, 0},
     {"mmap", 3, kSharedAnonymous, kSharedAnonymous},
     // The kernel installs no O_PATH descriptor for a notification (it looks them up with fget, which
     // does not see them). openat2 has its flags in memory.

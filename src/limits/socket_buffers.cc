@@ -31,6 +31,17 @@ bool read_living(std::unordered_set<std::uint64_t>& living) {
   return list.eof();
 }
 
+// The last message may reach beyond the limit by half of it (net/unix/af_unix.c,
+// unix_stream_sendmsg).
+Result<std::uint64_t> most_held(int fd) {
+  int buffer = 0;
+  socklen_t size = sizeof buffer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, &size) != 0)
+    return fail_errno("getsockopt(SO_SNDBUF)");
+  const auto bytes = static_cast<std::uint64_t>(std::max(buffer, 0));
+  return bytes + bytes / 2;
+}
+
 }  // namespace
 
 // Where the list cannot be read, every socket counts as if it were open.
@@ -44,23 +55,36 @@ void SocketBuffers::forget_closed() {
   });
 }
 
+// What listens, or is bound only, counts twice then.
+void SocketBuffers::recount_accepted(const std::string& prefix) {
+  std::ifstream list("/proc/self/net/unix");
+  std::string line;
+  std::size_t found = 0;
+  if (!std::getline(list, line)) return;
+  while (std::getline(list, line)) found += line.find("@" + prefix) != std::string::npos ? 1 : 0;
+  if (list.eof()) accepted_ = found;
+}
+
+void SocketBuffers::add_accepted(const std::string& prefix) {
+  if (accepted_ >= std::max(look_at_accepted_, kFewSockets)) {
+    recount_accepted(prefix);
+    look_at_accepted_ = accepted_ + accepted_ / 2;
+  }
+  ++accepted_;
+}
+
 Status SocketBuffers::add(int fd) {
   if (sockets_.size() >= std::max(look_at_, kFewSockets)) {
     forget_closed();
     look_at_ = sockets_.size() + sockets_.size() / 2;
   }
   if (sockets_.size() >= kMostSockets) return fail(ENFILE, "socket");
-  int buffer = 0;
-  socklen_t size = sizeof buffer;
   struct stat status {};
-  if (::getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, &size) != 0 || ::fstat(fd, &status) != 0) {
-    return fail_errno("getsockopt(SO_SNDBUF)");
-  }
-  // The last message may reach beyond the limit by half of it (net/unix/af_unix.c,
-  // unix_stream_sendmsg).
-  const auto bytes = static_cast<std::uint64_t>(std::max(buffer, 0));
-  const std::uint64_t may_hold = bytes + bytes / 2;
-  if (sockets_.emplace(status.st_ino, may_hold).second) promised_ += may_hold;
+  if (::fstat(fd, &status) != 0) return fail_errno("fstat");
+  const Result<std::uint64_t> may_hold = most_held(fd);
+  if (!may_hold) return tl::make_unexpected(may_hold.error());
+  largest_ = std::max(largest_, *may_hold);
+  if (sockets_.emplace(status.st_ino, *may_hold).second) promised_ += *may_hold;
   return {};
 }
 

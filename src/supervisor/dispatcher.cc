@@ -7,6 +7,7 @@
 
 #include "arch/flag_names.h"
 #include "intercept/native_rules.h"
+#include "tracee/proc_status.h"
 
 namespace vitrine::supervisor {
 namespace {
@@ -206,7 +207,8 @@ Answer Dispatcher::decide(const DecodedCall& call, tracee::Task& task) {
                             *fs,
                             parts_.files,
                             parts_.affinity,
-                            parts_.budget};
+                            parts_.budget,
+                            sockets_};
   return handler(context);
 }
 
@@ -311,23 +313,51 @@ Status Dispatcher::dispatch(intercept::Stop stop) {
     if (!added) return {};  // gone: nobody waits for an answer
     task = *added;
   }
-  Decided decided;
-  decided.time = parts_.budget.elapsed();
-  decided.call = tracee::decode(event);
+  // A task makes one call at a time: a signal has taken it out of the one that waited.
+  std::erase_if(waiting_, [&](const Waiting& each) { return each.call.event.tid == event.tid; });
+  Waiting taken{std::move(stop), tracee::decode(event), parts_.budget.elapsed()};
   sightings_.clear();
-  Answer answer = decide(decided.call, *task);
+  Answer answer = decide(taken.call, *task);
+  if (std::holds_alternative<Wait>(answer.effect)) {
+    waiting_.push_back(std::move(taken));
+    return {};
+  }
+  return finish(std::move(taken), *task, std::move(answer));
+}
+
+Status Dispatcher::retry_waiting() {
+  for (Waiting& each : std::exchange(waiting_, {})) {
+    tracee::Task* task = parts_.tasks.find(each.call.event.tid);
+    if (task == nullptr) continue;  // it has ended
+    sightings_.clear();
+    Answer answer = decide(each.call, *task);
+    const bool waits = std::holds_alternative<Wait>(answer.effect);
+    if (waits && !tracee::is_interrupted(task->tid)) {
+      waiting_.push_back(std::move(each));
+      continue;
+    }
+    if (waits) answer = syscalls::serve_error(EINTR);
+    if (Status done = finish(std::move(each), *task, std::move(answer)); !done) return done;
+  }
+  return {};
+}
+
+Status Dispatcher::finish(Waiting taken, tracee::Task& task, Answer answer) {
+  Decided decided;
+  decided.time = taken.time;
+  decided.call = std::move(taken.call);
   enforce_on_deny(decided.call, answer);
   decided.decision = answer.decision;
   decided.resolved = resolved_path(decided.call);
   decided.sightings = std::exchange(sightings_, {});
   if (const auto* execution = std::get_if<Execute>(&answer.effect)) {
-    expect_program(task->tid, execution->program.get(), execution->path);
+    expect_program(task.tid, execution->program.get(), execution->path);
   }
   // Up to the answer: behind it the task may run at once, on this CPU.
   const Nanoseconds took = parts_.budget.elapsed() - decided.time;
-  Result<Outcome> outcome = parts_.interceptor.apply(std::move(stop), std::move(answer.effect));
+  Result<Outcome> outcome = parts_.interceptor.apply(std::move(taken.stop), std::move(answer.effect));
   if (!outcome) return tl::make_unexpected(outcome.error());
-  record(std::move(decided), *task, *outcome, took);
+  record(std::move(decided), task, *outcome, took);
   return {};
 }
 

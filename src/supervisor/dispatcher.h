@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "audit/sink.h"
 #include "intercept/interceptor.h"
@@ -31,6 +32,11 @@ class Dispatcher {
   // violation is in violation().
   Status dispatch(intercept::Stop stop);
   const std::string& violation() const { return violation_; }
+  // Calls that wait (Wait, core/effect.h) are decided again: to be called when something may have
+  // changed, and every now and then while has_waiting(). One that a signal is pending for ends with
+  // EINTR.
+  bool has_waiting() const { return !waiting_.empty(); }
+  Status retry_waiting();
   // Audit level `all`: a call that the kernel performed, with its result.
   void observed(const SyscallEvent& event, const std::string& leading_bytes,
                 std::optional<std::int64_t> result);
@@ -62,11 +68,18 @@ class Dispatcher {
     std::string resolved;
     std::vector<Sighting> sightings;
   };
+  // A task that waits for the answer to a call.
+  struct Waiting {
+    intercept::Stop stop;
+    DecodedCall call;
+    Nanoseconds time{};
+  };
   struct Expected {
     dev_t device = 0;
     ino_t inode = 0;
     std::string path;
   };
+  Status finish(Waiting taken, tracee::Task& task, syscalls::Answer answer);
   syscalls::Answer decide(const DecodedCall& call, tracee::Task& task);
   std::optional<syscalls::Answer> restricted(const DecodedCall& call) const;
   syscalls::Answer by_disposition(const DecodedCall& call) const;
@@ -78,6 +91,8 @@ class Dispatcher {
   std::shared_ptr<syscalls::FsContext> fs_of(pid_t tid);
 
   Parts parts_;
+  syscalls::SocketTable sockets_;
+  std::vector<Waiting> waiting_;
   vfs::DirectoryRef first_working_directory_;
   std::unordered_map<pid_t, std::shared_ptr<syscalls::FsContext>> fs_;  // by tid
   std::unordered_map<pid_t, Expected> expected_;                        // by tid

@@ -14,6 +14,10 @@ namespace vitrine::supervisor {
 namespace {
 
 constexpr Nanoseconds kLastOutput = std::chrono::seconds(2);  // for a stalled reader, after a limit
+// How often a call that waits for other tasks' calls is looked at, and the share of the time that
+// this may take where many wait.
+constexpr Nanoseconds kRetryWaiting = std::chrono::milliseconds(2);
+constexpr int kRetryShare = 10;
 constexpr std::size_t kCallsAtOnce = 64;  // before signals and clocks get a turn
 
 timespec to_timespec(Nanoseconds value) {
@@ -81,7 +85,8 @@ void EventLoop::wait() {
   const std::size_t stdio_at = waiting_.size();
   parts_.stdio.add_to(waiting_);
 
-  const Nanoseconds most = events_left_ ? Nanoseconds(0) : next_look_ - elapsed();
+  Nanoseconds most = events_left_ ? Nanoseconds(0) : next_look_ - elapsed();
+  if (dispatcher_.has_waiting()) most = std::min(most, next_retry_ - elapsed());
   const timespec timeout = to_timespec(std::max(most, Nanoseconds(0)));
   const int ready = ::ppoll(waiting_.data(), waiting_.size(), &timeout, nullptr);
   if (ready < 0 && errno != EINTR) return fail_internally(fail_errno("ppoll").value());
@@ -101,7 +106,18 @@ void EventLoop::wait() {
     parts_.placement.note_idle(elapsed());
     parts_.audit.flush();
   }
+  retry_waiting();
   look_at_budgets(false);
+}
+
+void EventLoop::retry_waiting() {
+  if (ending_ || !dispatcher_.has_waiting()) return;
+  const Nanoseconds start = elapsed();
+  if (start < next_retry_) return;
+  if (Status done = dispatcher_.retry_waiting(); !done) return fail_internally(done.error());
+  if (!dispatcher_.violation().empty()) end_run(Verdict::kViolation, dispatcher_.violation());
+  const Nanoseconds now = elapsed();
+  next_retry_ = now + std::max(kRetryWaiting, (now - start) * kRetryShare);
 }
 
 void EventLoop::take_calls() {

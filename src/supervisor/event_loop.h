@@ -71,12 +71,14 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   bool private_memory_fits(pid_t tgid, std::uint64_t bytes) override;
   bool shared_memory_fits(std::uint64_t bytes) override;
   bool admit_socket(int fd) override;
+  void connection_made(const std::string& prefix) override { meter_.connection_made(prefix); }
   void refused(std::string_view limit) override;
   Nanoseconds elapsed() const override;
 
  private:
   void wait();
   void take_calls();
+  void retry_waiting();
   void take_call(intercept::Stop stop);
   void on_call_stop(const tracee::TaskEvent& event);
   void take_task_events();
@@ -115,8 +117,9 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   Meter meter_;
   limits::Budget budget_;
   limits::Measured last_measured_;
-  Nanoseconds started_{};    // monotonic; the command's first instruction
-  Nanoseconds next_look_{};  // since started_
+  Nanoseconds started_{};     // monotonic; the command's first instruction
+  Nanoseconds next_look_{};   // since started_
+  Nanoseconds next_retry_{};  // likewise
   std::uint64_t output_ = 0;
   std::uint64_t data_limit_ = 0;
   std::uint64_t file_limit_ = 0;

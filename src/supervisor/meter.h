@@ -25,6 +25,7 @@ class Meter {
   std::uint64_t promised() const { return held_.promised + sockets_.promised(); }
   // Counts a socket that is about to be granted.
   Status socket_granted(int fd) { return sockets_.add(fd); }
+  void connection_made(const std::string& prefix) { sockets_.add_accepted(prefix); }
   // Bytes held, or promised, outside the private memory of `tgid`: what its RLIMIT_DATA has to
   // leave room for.
   std::uint64_t held_elsewhere(pid_t tgid) const;

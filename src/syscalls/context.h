@@ -12,6 +12,7 @@
 #include "core/decision.h"
 #include "core/effect.h"
 #include "core/limits.h"
+#include "syscalls/socket_table.h"
 #include "tracee/remote_memory.h"
 #include "tracee/task_table.h"
 #include "vfs/filesystem.h"
@@ -47,6 +48,9 @@ class BudgetControl {
   // Counts what the socket `fd` may hold in its buffers for as long as anybody has it open. False:
   // that does not fit, and the socket must not be granted.
   virtual bool admit_socket(int fd) = 0;
+  // A socket was connected to a listener whose abstract kernel name begins with `prefix`: the end
+  // that accept(2) will give counts likewise.
+  virtual void connection_made(const std::string& prefix) = 0;
   virtual void refused(std::string_view limit) = 0;  // "processes", "threads", "memory", "scratch"
   virtual Nanoseconds elapsed() const = 0;           // since the command started
 };
@@ -60,6 +64,7 @@ struct Context {
   vfs::FileSystem& files;
   AffinityControl& affinity;
   BudgetControl& budget;
+  SocketTable& sockets;
 
   vfs::Caller caller() const { return {task.tid, task.tgid, fs.umask}; }
 };

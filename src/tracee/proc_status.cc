@@ -1,6 +1,7 @@
 #include "tracee/proc_status.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -57,6 +58,10 @@ void take_field(std::string_view name, std::string_view text, ProcStatus& status
     status.caught_signals = number_in(text, 16);
   else if (name == "SigIgn")
     status.ignored_signals = number_in(text, 16);
+  else if (name == "SigBlk")
+    status.blocked_signals = number_in(text, 16);
+  else if (name == "SigPnd" || name == "ShdPnd")
+    status.pending_signals |= number_in(text, 16);
 }
 
 }  // namespace
@@ -74,6 +79,17 @@ std::vector<std::string> command_line(pid_t tgid) {
     at += arguments.back().size() + 1;
   }
   return arguments;
+}
+
+bool is_interrupted(pid_t tid) {
+  constexpr auto bit = [](int signal) { return std::uint64_t{1} << (signal - 1); };
+  constexpr std::uint64_t kIgnoredByDefault =
+      bit(SIGCHLD) | bit(SIGCONT) | bit(SIGURG) | bit(SIGWINCH);
+  const Result<ProcStatus> status = read_proc_status(tid);
+  if (!status) return false;
+  const std::uint64_t ignored =
+      status->ignored_signals | (kIgnoredByDefault & ~status->caught_signals);
+  return (status->pending_signals & ~status->blocked_signals & ~ignored) != 0;
 }
 
 Result<ProcStatus> read_proc_status(pid_t tid) {

@@ -29,11 +29,17 @@ struct ProcStatus {
   std::uint64_t capabilities = 0;    // CapPrm | CapEff | CapInh | CapAmb
   std::uint64_t caught_signals = 0;  // SigCgt: bit N-1 is signal N
   std::uint64_t ignored_signals = 0;
+  std::uint64_t blocked_signals = 0;
+  std::uint64_t pending_signals = 0;  // of the task and of its process
 };
 
 // The arguments a process was executed with, as the kernel copied them (/proc/PID/cmdline);
 // bounded.
 std::vector<std::string> command_line(pid_t tgid);
+
+// Whether a signal is pending that takes the task out of a call it waits in. Not one that is
+// ignored, by the program or (SIGCHLD, SIGCONT, SIGURG, SIGWINCH) by default (signal(7)).
+bool is_interrupted(pid_t tid);
 
 // kTaskGone when there is no such task.
 Result<ProcStatus> read_proc_status(pid_t tid);

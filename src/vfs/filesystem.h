@@ -146,6 +146,13 @@ class FileSystem {
   // FIFOs in scratch may be refused (EPERM); regular files created as open would.
   virtual Status make_node(const Caller&, const DirectoryRef& base, std::string_view path,
                            mode_t mode) = 0;
+  // A socket's name in scratch; `key` is what socket_at() gives. EADDRINUSE where the name is
+  // taken.
+  virtual Status make_socket(const Caller&, const DirectoryRef& base, std::string_view path,
+                             mode_t mode, std::string_view key) = 0;
+  // The key of the socket that a connect(2) to this path reaches. ECONNREFUSED for what is none.
+  virtual Result<std::string> socket_at(const Caller&, const DirectoryRef& base,
+                                        std::string_view path) = 0;
   virtual Status stat_filesystem(const Caller&, const DirectoryRef& base, std::string_view path,
                                  struct statfs& out) = 0;
   // The host file behind a shown, executable regular file, opened O_PATH|O_CLOEXEC or O_RDONLY, for

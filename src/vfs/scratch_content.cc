@@ -77,8 +77,9 @@ Result<std::vector<ScratchContent::Extent>> read_extents(int fd, std::uint64_t s
 }  // namespace
 
 Attributes Scratch::attributes(const ScratchNode& node) const {
-  Attributes result = synthetic_attributes(node.mode, node.inode, node.target.size(),
-                                           options_.identity, node.mtime);
+  Attributes result =
+      synthetic_attributes(node.mode, node.inode, node.is_link() ? node.target.size() : 0,
+                           options_.identity, node.mtime);
   result.stx_dev_major = node.volume->device.major;
   result.stx_dev_minor = node.volume->device.minor;
   result.stx_nlink = node.is_folder() ? (node.removed ? 0 : 2 + node.subfolders)

@@ -55,6 +55,9 @@ class TreeFileSystem final : public FileSystem {
                    FinalLink) override;
   Status truncate(const Caller&, const DirectoryRef&, std::string_view, off_t) override;
   Status make_node(const Caller&, const DirectoryRef&, std::string_view, mode_t) override;
+  Status make_socket(const Caller&, const DirectoryRef&, std::string_view, mode_t,
+                     std::string_view) override;
+  Result<std::string> socket_at(const Caller&, const DirectoryRef&, std::string_view) override;
   Status stat_filesystem(const Caller&, const DirectoryRef&, std::string_view,
                          struct statfs&) override;
   Result<UniqueFd> open_program(const Caller&, const DirectoryRef&, std::string_view) override;

@@ -69,6 +69,29 @@ Status TreeFileSystem::make_node(const Caller& caller, const DirectoryRef& base,
   return {};
 }
 
+Status TreeFileSystem::make_socket(const Caller& caller, const DirectoryRef& base,
+                                   std::string_view path, mode_t mode, std::string_view key) {
+  auto at = resolver_.resolve_parent(caller, base->place(), path);
+  if (!at) return pass_on(at.error());
+  auto folder = folder_for_new_name(caller, *at, false);
+  if (!folder && folder.error().code == EEXIST) return fail(EADDRINUSE, "bind");
+  if (!folder) return pass_on(folder.error());
+  auto node = scratch_.create(*folder, at->name, S_IFSOCK | (mode & 0777 & ~caller.umask), key);
+  if (!node) return pass_on(node.error());
+  return {};
+}
+
+Result<std::string> TreeFileSystem::socket_at(const Caller& caller, const DirectoryRef& base,
+                                              std::string_view path) {
+  auto place = resolver_.resolve(caller, base->place(), path, FinalLink::kFollow);
+  if (!place) return pass_on(place.error());
+  const ScratchNodePtr node = place->scratch();
+  if (!node) return fail(EACCES, "connect");  // no socket of the host can be reached
+  if (!node->permits(W_OK)) return fail(EACCES, "connect");
+  if (!S_ISSOCK(node->mode)) return fail(ECONNREFUSED, "connect");
+  return node->target;
+}
+
 Status TreeFileSystem::symlink(const Caller& caller, std::string_view target,
                                const DirectoryRef& base, std::string_view path) {
   if (target.empty()) return fail(ENOENT, "symlink");

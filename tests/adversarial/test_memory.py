@@ -85,6 +85,10 @@ class Memory(Case):
         self.natively("sockets", at_least=150)
         self.contained("sockets")
 
+    def test_connections_that_nobody_accepts(self):
+        self.natively("connections")
+        self.contained("connections", "--processes", "2")
+
     def test_sockets_in_flight(self):
         self.natively("in-flight", at_least=80)
         self.contained("in-flight", budget=32)

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,6 +99,26 @@ static void sockets(size_t wanted) {
       ssize_t put;
       while ((put = send(ends[i], block, sizeof block, MSG_DONTWAIT)) > 0) held += (size_t)put;
     }
+  }
+  done(held);
+}
+
+// The connecting ends are closed, the others wait to be accepted and hold what was sent.
+static void connections(size_t wanted) {
+  size_t held = 0;
+  char block[4096] = {0};
+  struct sockaddr_un name = {.sun_family = AF_UNIX};
+  snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "memory-%d", (int)getpid());
+  int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (bind(listener, (struct sockaddr *)&name, sizeof name) != 0 || listen(listener, 4096) != 0) {
+    done(0);
+  }
+  while (held < wanted) {
+    int end = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (end < 0 || connect(end, (struct sockaddr *)&name, sizeof name) != 0) break;
+    ssize_t put;
+    while ((put = send(end, block, sizeof block, MSG_DONTWAIT)) > 0) held += (size_t)put;
+    close(end);
   }
   done(held);
 }
@@ -294,6 +315,7 @@ int main(int argc, char **argv) {
   if (strcmp(how, "leaderless") == 0) leaderless(wanted);
   if (strcmp(how, "snapshots") == 0) snapshots(wanted);
   if (strcmp(how, "sockets") == 0) sockets(wanted);
+  if (strcmp(how, "connections") == 0) connections(wanted);
   if (strcmp(how, "in-flight") == 0) in_flight(wanted);
   if (strcmp(how, "sparse") == 0) sparse(wanted);
   if (strcmp(how, "pipes") == 0) pipes(wanted);

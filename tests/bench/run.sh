@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds the release and prints what vitrine costs here. Options go to bench.py (--runs, --calls).
+# Builds the release and prints what vitrine costs here, beside the bare program and other tools.
+# Options go to bench.py: --runs N, --quick.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
-bash "$root/tests/install_packages.sh" all
+bash "$root/tests/install_packages.sh" bench
 cd "$root"
 cmake --preset release -DVITRINE_TESTS=ON >/dev/null
 cmake --build --preset release -j "$(nproc)" --target vitrine guest_bench_calls

@@ -8,13 +8,18 @@ build_packages=(g++ cmake ninja-build pkg-config libboost-program-options-dev li
 test_packages=(libgtest-dev python3 libpython3-stdlib gcc libc6-dev sudo mandoc procps
                python3-numpy strace)
 
+# What the bench compares with. What cannot be had is left out of its table, and named.
+bench_packages=(bubblewrap firejail proot runsc strace python3-numpy python3-pandas
+                libopenblas0-pthread)
+
 # Peers that vitrine is run inside of, and the browser that opens its page. Where one cannot be had, its tests are skipped and say so.
 peer_packages=(bubblewrap runsc chromium)
 
 case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;
   all) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
-  *) echo "usage: $0 [build|all]" >&2; exit 2 ;;
+  bench) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
+  *) echo "usage: $0 [build|all|bench]" >&2; exit 2 ;;
 esac
 
 is_installed() {
@@ -24,8 +29,11 @@ is_installed() {
 missing=()
 peers=()
 for package in "${packages[@]}"; do is_installed "$package" || missing+=("$package"); done
-if [ "${1:-all}" = all ]; then
-  for package in "${peer_packages[@]}"; do is_installed "$package" || peers+=("$package"); done
+optional=()
+[ "${1:-all}" = all ] && optional=("${peer_packages[@]}")
+[ "${1:-all}" = bench ] && optional=("${bench_packages[@]}")
+if [ ${#optional[@]} -gt 0 ]; then
+  for package in "${optional[@]}"; do is_installed "$package" || peers+=("$package"); done
 fi
 [ ${#missing[@]} -eq 0 ] && [ ${#peers[@]} -eq 0 ] && exit 0
 

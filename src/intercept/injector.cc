@@ -334,7 +334,10 @@ Result<std::int64_t> Injector::receive(pid_t tid, InjectedCalls& calls, int fd,
     channel_.drain();
     return -EIO;
   }
-  return number_in(*receipt);
+  // The program's other threads can write there. Our own end is no number that they may have us
+  // close.
+  const std::int64_t number = number_in(*receipt);
+  return number == channel_.number() ? -EIO : number;
 }
 
 Status Injector::answer(pid_t tid, std::int64_t result) const {

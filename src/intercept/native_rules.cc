@@ -158,11 +158,6 @@ constexpr NativeRule kTraced[] = {
     {"openat", 2, O_PATH, O_PATH},
     {"openat2", 0, 0, 0},
     {"mmap", 3, kSharedAnonymous, kSharedAnonymous},
-    // The kernel installs no O_PATH descriptor for a notification (it looks them up with fget, which
-    // does not see them). openat2 has its flags in memory.
-    {"open", 1, O_PATH, O_PATH},
-    {"openat", 2, O_PATH, O_PATH},
-    {"openat2", 0, 0, 0},
 };
 
 bool holds(const NativeRule& rule, std::string_view syscall,

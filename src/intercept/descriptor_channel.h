@@ -1,9 +1,12 @@
 // DescriptorChannel: gives descriptors to the program where the kernel cannot install them
 // (SECCOMP_IOCTL_NOTIF_ADDFD). Both ends are made before the launch; the program holds one, above
-// its own RLIMIT_NOFILE, so that no number it can be given is taken.
+// its own RLIMIT_NOFILE, so that no number it can be given is taken. Calls that name the number end
+// with EBADF (names_descriptor), as if nothing were there.
 //
-// Whatever a hostile program does with its end harms itself: all that ever travels is what it was
-// granted, and nothing is read from ours.
+// A program that knows where to look still reaches its end: by recvmsg(2), poll(2), SCM_RIGHTS.
+// That harms nobody but itself: all that ever travels is what it was granted, nothing can be sent
+// to us, and the credentials of the other end (SO_PEERCRED, SO_PEERPIDFD) are those of a process
+// that has ended.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +18,10 @@ namespace vitrine::intercept {
 
 class DescriptorChannel {
  public:
-  // `number`: under which the program holds its end.
-  static Result<DescriptorChannel> create(int number);
+  // The program holds its end under the first free number from `lowest` on.
+  static Result<DescriptorChannel> create(int lowest);
 
-  int number() const { return number_; }
-  int guest_end() const { return guest_.get(); }
+  int number() const { return guest_.get(); }
   // Queues `fd` with a label that its receiver finds in the message.
   Status send(int fd, std::uint64_t label) const;
   // Throws away what nobody received: the next message is to be the next one received.
@@ -28,7 +30,6 @@ class DescriptorChannel {
  private:
   UniqueFd own_;
   UniqueFd guest_;
-  int number_ = -1;
 };
 
 }  // namespace vitrine::intercept

@@ -20,58 +20,73 @@ constexpr std::uint32_t kBinaryTree = 2;  // SCMP_FLTATR_CTL_OPTIMIZE
 
 tl::unexpected<Error> failed(int code, const char* operation) { return fail(-code, operation); }
 
-Status add_row(scmp_filter_ctx filter, const arch::SyscallRow& row) {
-  const int number = arch::native_number(row);
-  if (row.disposition == arch::kAbsentInKernel) {
-    const int code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0);
-    if (code != 0) return failed(code, "seccomp_rule_add");
-  } else if (row.disposition == arch::kNative) {
-    const int code = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
-    if (code != 0) return failed(code, "seccomp_rule_add");
+// Descriptors from the channel's number on (there are none that the program was given) are the
+// supervisor's to look at. Numbers are 32 bits to the kernel, but compared whole, so that odd upper
+// halves only mean that the supervisor is asked. Not recvmsg, by which descriptors arrive: a task
+// is made to call it.
+std::vector<scmp_arg_cmp> below_channel(const arch::SyscallRow& row, int channel) {
+  std::vector<scmp_arg_cmp> conditions;
+  if (channel < 0 || row.name == "recvmsg") return conditions;
+  for (unsigned i = 0; i < row.arguments.size(); ++i) {
+    if (!is_descriptor_argument(row, i)) continue;
+    conditions.push_back(SCMP_CMP64(i, SCMP_CMP_LT, static_cast<scmp_datum_t>(channel)));
   }
-  return {};
+  return conditions;
 }
 
-Status add_rule(scmp_filter_ctx filter, const arch::SyscallRow& row, std::uint32_t action,
-                const NativeRule& rule) {
-  const int number = arch::native_number(row);
-  if (number < 0) return {};
-  const scmp_arg_cmp conditions[] = {
-      SCMP_CMP64(rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value),
-      SCMP_CMP64(rule.argument2, SCMP_CMP_MASKED_EQ, rule.mask2, rule.value2)};
-  const unsigned count = (rule.mask != 0 ? 1U : 0U) + (rule.mask2 != 0 ? 1U : 0U);
-  const int code = seccomp_rule_add_array(filter, action, number, count, conditions);
+Status add_when(scmp_filter_ctx filter, const arch::SyscallRow& row, std::uint32_t action,
+                const std::vector<scmp_arg_cmp>& conditions) {
+  const int code =
+      seccomp_rule_add_array(filter, action, arch::native_number(row),
+                             static_cast<unsigned>(conditions.size()), conditions.data());
   if (code != 0) return failed(code, "seccomp_rule_add");
   return {};
 }
 
+Status add_row(scmp_filter_ctx filter, const arch::SyscallRow& row, int channel) {
+  if (row.disposition == arch::kAbsentInKernel) {
+    return add_when(filter, row, SCMP_ACT_ERRNO(ENOSYS), {});
+  }
+  if (row.disposition != arch::kNative) return {};
+  return add_when(filter, row, SCMP_ACT_ALLOW, below_channel(row, channel));
+}
+
+// close_range(2) of numbers below the channel's. The rest comes by ptrace in every backend: a
+// notification cannot change the call's registers.
+Status add_range(scmp_filter_ctx filter, const arch::SyscallRow& row, int channel, bool notify) {
+  const auto number = static_cast<scmp_datum_t>(channel);
+  const Status below = add_when(filter, row, SCMP_ACT_ALLOW, {SCMP_CMP64(1, SCMP_CMP_LT, number)});
+  if (!below || !notify) return below;
+  return add_when(filter, row, SCMP_ACT_TRACE(0), {SCMP_CMP64(1, SCMP_CMP_GE, number)});
+}
+
+Status add_rule(scmp_filter_ctx filter, const arch::SyscallRow& row, std::uint32_t action,
+                const NativeRule& rule, std::vector<scmp_arg_cmp> conditions) {
+  if (arch::native_number(row) < 0) return {};
+  if (rule.mask != 0) {
+    conditions.push_back(SCMP_CMP64(rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value));
+  }
+  if (rule.mask2 != 0) {
+    conditions.push_back(SCMP_CMP64(rule.argument2, SCMP_CMP_MASKED_EQ, rule.mask2, rule.value2));
+  }
+  return add_when(filter, row, action, conditions);
+}
+
 Status add_rules(scmp_filter_ctx filter, std::span<const NativeRule> rules, std::uint32_t action,
-                 const std::function<bool(const arch::SyscallRow&)>& restricted) {
+                 const FilterRequest& request) {
   for (const NativeRule& rule : rules) {
     const arch::SyscallRow* row = arch::find_syscall(rule.syscall);
     if (row == nullptr || row->disposition == arch::kNative) {
       return fail(EINVAL, "a rule on registers for a call that the table does not supervise");
     }
-    if (restricted(*row)) continue;
-    if (Status added = add_rule(filter, *row, action, rule); !added) return added;
+    if (request.restricted && request.restricted(*row)) continue;
+    const bool allows = action == SCMP_ACT_ALLOW;
+    std::vector<scmp_arg_cmp> conditions;
+    if (allows) conditions = below_channel(*row, request.channel);
+    if (Status added = add_rule(filter, *row, action, rule, std::move(conditions)); !added) {
+      return added;
+    }
   }
-  return {};
-}
-
-// Native as long as the channel's number is not touched. Numbers are unsigned int: compared whole,
-// so that odd upper halves only mean that the supervisor is asked.
-Status add_channel_guard(scmp_filter_ctx filter, const arch::SyscallRow& row, int channel,
-                         bool notify) {
-  const auto number = static_cast<scmp_datum_t>(channel);
-  const unsigned argument = row.name == "close" ? 0 : 1;
-  const scmp_arg_cmp below = SCMP_CMP64(argument, SCMP_CMP_LT, number);
-  const scmp_arg_cmp rest = SCMP_CMP64(argument, SCMP_CMP_GE, number);
-  int code = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, arch::native_number(row), 1, &below);
-  // By ptrace in both backends: a notification cannot change the call's registers.
-  if (code == 0 && notify) {
-    code = seccomp_rule_add_array(filter, SCMP_ACT_TRACE(0), arch::native_number(row), 1, &rest);
-  }
-  if (code != 0) return failed(code, "seccomp_rule_add");
   return {};
 }
 
@@ -106,29 +121,19 @@ Result<std::vector<sock_filter>> compile_filter(const FilterRequest& request) {
       code != 0) {
     return failed(code, "seccomp_attr_set(SCMP_FLTATR_CTL_OPTIMIZE)");
   }
-  const auto restricted = [&](const arch::SyscallRow& row) {
-    return request.restricted && request.restricted(row);
-  };
   for (const arch::SyscallRow& row : arch::all_syscalls()) {
-    if (arch::native_number(row) < 0 || restricted(row)) continue;
-    if (request.channel >= 0 && (row.name == "close" || row.name == "close_range")) {
-      if (Status added = add_channel_guard(filter.get(), row, request.channel, notify); !added) {
-        return tl::make_unexpected(added.error());
-      }
-      continue;
-    }
-    if (Status added = add_row(filter.get(), row); !added)
-      return tl::make_unexpected(added.error());
+    const bool restricted = request.restricted && request.restricted(row);
+    if (arch::native_number(row) < 0 || restricted) continue;
+    const bool ranges = request.channel >= 0 && row.name == "close_range";
+    const Status added = ranges ? add_range(filter.get(), row, request.channel, notify)
+                                : add_row(filter.get(), row, request.channel);
+    if (!added) return tl::make_unexpected(added.error());
   }
-  if (Status added = add_rules(filter.get(), native_rules(), SCMP_ACT_ALLOW, restricted); !added) {
-    return tl::make_unexpected(added.error());
+  Status added = add_rules(filter.get(), native_rules(), SCMP_ACT_ALLOW, request);
+  if (added && notify) {
+    added = add_rules(filter.get(), traced_rules(), SCMP_ACT_TRACE(0), request);
   }
-  if (notify) {
-    if (Status added = add_rules(filter.get(), traced_rules(), SCMP_ACT_TRACE(0), restricted);
-        !added) {
-      return tl::make_unexpected(added.error());
-    }
-  }
+  if (!added) return tl::make_unexpected(added.error());
   return exported(filter.get());
 }
 

@@ -21,7 +21,7 @@ struct FilterRequest {
   FilterAction supervised = FilterAction::kNotify;
   // Native calls that the profile restricts: they are supervised, so that the refusal is recorded.
   std::function<bool(const arch::SyscallRow&)> restricted;
-  // Number of the descriptor channel's end; -1: none. Closing it is supervised.
+  // Number of the descriptor channel's end; -1: none. Calls that name it are supervised.
   int channel = -1;
 };
 

@@ -285,11 +285,6 @@ bool Injector::guards_channel(std::uint64_t number, const InjectedCalls::Argumen
   const auto channel = static_cast<std::uint32_t>(channel_.number());
   const auto first = static_cast<std::uint32_t>(arguments[0]);
   const auto last = static_cast<std::uint32_t>(arguments[1]);
-  if (number == SYS_close && first == channel) {
-    registers.skip_syscall();
-    registers.set_result(-EBADF);
-    return true;
-  }
   if (number != SYS_close_range || last < channel) return false;
   if (first >= channel) {
     registers.skip_syscall();

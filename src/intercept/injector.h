@@ -95,8 +95,9 @@ class Injector {
   Result<bool> on_stop(const tracee::TaskEvent& event);
   bool is_executing(pid_t tid) const { return executions_.contains(tid); }
 
-  // Keeps the channel's end open in the program: close(2) and close_range(2) do not see it. True
-  // when the registers were changed and the call is to go on with them.
+  // Keeps the channel's end open in the program: close_range(2) does not see it. True when the
+  // registers were changed and the call is to go on with them. (Calls that name the number itself
+  // are the dispatcher's.)
   bool guards_channel(std::uint64_t number, const InjectedCalls::Arguments& arguments,
                       tracee::Registers& registers) const;
   bool has_executed(pid_t tid) const;

@@ -172,6 +172,20 @@ std::span<const NativeRule> native_rules() { return kRules; }
 
 std::span<const NativeRule> traced_rules() { return kTraced; }
 
+bool is_descriptor_argument(const arch::SyscallRow& row, std::size_t argument) {
+  const arch::ArgumentKind kind = row.arguments[argument].kind;
+  return (kind == arch::kFd || kind == arch::kDirFd) && row.name != "mmap";
+}
+
+bool names_descriptor(const arch::SyscallRow& row, std::span<const std::uint64_t, 6> arguments,
+                      int number) {
+  for (std::size_t i = 0; i < row.arguments.size(); ++i) {
+    const auto value = static_cast<std::uint32_t>(arguments[i]);
+    if (is_descriptor_argument(row, i) && value == static_cast<std::uint32_t>(number)) return true;
+  }
+  return false;
+}
+
 bool allowed_natively(std::string_view syscall, std::span<const std::uint64_t, 6> arguments) {
   return std::ranges::any_of(
       kRules, [&](const NativeRule& rule) { return holds(rule, syscall, arguments); });

@@ -31,9 +31,7 @@ class NotifyInterceptor final : public Interceptor {
     injector_.task_started(tid, tgid, parent);
   }
   void task_ended(pid_t tid) override { injector_.task_ended(tid); }
-  void task_executed(pid_t former, pid_t tid) override {
-    injector_.task_executed(former, tid);
-  }
+  void task_executed(pid_t former, pid_t tid) override { injector_.task_executed(former, tid); }
 
  private:
   NotifyInterceptor(UniqueFd listener, DescriptorChannel channel)

@@ -114,6 +114,7 @@ Result<SyscallEvent> PtraceBackend::event_of(const tracee::TaskEvent& event,
 bool PtraceBackend::is_native(const SyscallEvent& event) const {
   const arch::SyscallRow* row = arch::find_syscall(event.number);
   if (row == nullptr || restricted_(*row)) return false;
+  if (names_descriptor(*row, event.arguments, injector_.channel().number())) return false;
   if (row->disposition == arch::kNative) return true;
   return row->disposition == arch::kConditional && allowed_natively(row->name, event.arguments);
 }

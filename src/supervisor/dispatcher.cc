@@ -193,6 +193,10 @@ Answer Dispatcher::decide(const DecodedCall& call, tracee::Task& task) {
   }
   if (call.row == nullptr) return by_disposition(call);
   if (std::optional<Answer> answer = restricted(call)) return std::move(*answer);
+  // Ours: nothing of it is the program's to see.
+  if (intercept::names_descriptor(*call.row, call.event.arguments, parts_.channel)) {
+    return syscalls::serve_error(EBADF);
+  }
   if (call.row->disposition == arch::kConditional &&
       intercept::allowed_natively(call.row->name, call.event.arguments)) {
     return syscalls::proceed();

@@ -25,6 +25,7 @@ class Dispatcher {
     syscalls::BudgetControl& budget;
     audit::AuditSink& audit;
     Tally& tally;
+    int channel;  // number of the descriptor channel in every process; -1: none
   };
   Dispatcher(const Parts& parts, vfs::DirectoryRef working_directory);
 

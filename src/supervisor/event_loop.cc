@@ -38,7 +38,7 @@ EventLoop::EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef wo
     : parts_(parts),
       launched_(std::move(launched)),
       dispatcher_({parts.policy, parts.interceptor, tasks_, parts.files, parts.placement, *this,
-                   parts.audit, parts.tally},
+                   parts.audit, parts.tally, parts.channel},
                   std::move(working_directory)),
       meter_(tasks_, parts.files),
       budget_(parts.policy.limits(), parts.placement.visible_count(), parts.files.scratch_quota()) {
@@ -147,14 +147,15 @@ void EventLoop::take_call(intercept::Stop stop) {
   if (!dispatcher_.violation().empty()) end_run(Verdict::kViolation, dispatcher_.violation());
 }
 
-// The launcher's own calls: the one that leaves its descriptors behind, and the execveat, once. Our
+// The launcher's own calls: those that leave its descriptors behind, and the execveat, once. Our
 // code made them, their arguments lie in our memory, and the program is the descriptor that was
 // opened for it. They are not the command's, so no record is made of them.
 bool EventLoop::admit_launch(const intercept::Stop& stop) {
   const arch::SyscallRow* row = arch::find_syscall(stop.event().number);
   const bool ours = stop.event().tid == launched_.pid &&
                     stop.event().audit_arch == arch::kNativeAuditArch && row != nullptr &&
-                    (row->name == "execveat" || row->name == "close_range");
+                    (row->name == "execveat" || row->name == "close_range" ||
+                     row->name == "fcntl" || row->name == "dup2");
   if (!ours || launch_admitted_) return false;
   launch_admitted_ = row->name == "execveat";
   return true;

@@ -125,11 +125,6 @@ bool drop_capabilities() {
   return ::syscall(SYS_capset, &header, none) == 0;
 }
 
-bool hold_channel(const LaunchPlan& plan) {
-  if (plan.channel < 0 || plan.channel == plan.channel_number) return true;
-  return ::dup3(plan.channel, plan.channel_number, O_CLOEXEC) == plan.channel_number;
-}
-
 // What these bound, the policy refuses anyway. gVisor does not have them.
 bool is_second_wall(int resource) {
   return resource == RLIMIT_MSGQUEUE || resource == RLIMIT_NICE || resource == RLIMIT_RTPRIO;
@@ -195,7 +190,8 @@ bool own_descriptors(const ChildImage& image) {
   for (int number = 0; number < 3; ++number) {
     if (::dup2(plan.stdio[static_cast<std::size_t>(number)], number) != number) return false;
   }
-  if (plan.channel_number >= 0 && ::fcntl(plan.channel_number, F_SETFD, 0) != 0) return false;
+  // Above RLIMIT_NOFILE: the command can neither be given this number nor take it.
+  if (plan.channel >= 0 && ::fcntl(plan.channel, F_SETFD, 0) != 0) return false;
   for (const int fd : plan.pass_fds) {
     if (fd > 2 && ::fcntl(fd, F_SETFD, 0) != 0) return false;
   }
@@ -211,8 +207,6 @@ bool own_descriptors(const ChildImage& image) {
   check(image, kTerminal, plan.terminal < 0 || ::ioctl(plan.terminal, TIOCSCTTY, 0) == 0);
   check(image, kDirectory, ::chdir("/") == 0);
   ::umask(022);
-  // Above the RLIMIT_NOFILE that follows: the command can neither be given this number nor take it.
-  check(image, kDescriptors, hold_channel(plan));
   check(image, kLimits, set_limits(plan));
   if (plan.drop_to) check(image, kIdentity, drop_identity(*plan.drop_to));
   check(image, kCapabilities, drop_capabilities());

@@ -38,8 +38,7 @@ struct LaunchPlan {
   std::optional<uid_t> drop_to;                // uid and gid, when started as root
   bool share_identity = false;                 // the supervisor takes on drop_to as well
   int landlock_ruleset = -1;                   // -1: the kernel has none
-  int channel = -1;                            // guest's end of the descriptor channel; -1: none
-  int channel_number = -1;                     // under which the command holds it
+  int channel = -1;                            // the command's end of the descriptor channel
   bool stop_every_call = false;                // the command's exec is the first call to be stopped
   std::vector<std::pair<int, rlimit>> limits;  // RLIMIT_*, value
 };

@@ -35,6 +35,7 @@ struct Setup {
   LandlockRuleset landlock;
   std::unique_ptr<Stdio> stdio;
   std::unique_ptr<intercept::Interceptor> interceptor;
+  int channel = -1;  // number of the descriptor channel in the command
 };
 
 vfs::Identity guest_identity() {
@@ -206,24 +207,24 @@ LaunchPlan base_plan(const RunRequest& request, const Setup& setup) {
 
 using Restricted = std::function<bool(const arch::SyscallRow&)>;
 
-Result<intercept::DescriptorChannel> add_channel(LaunchPlan& plan) {
-  const int number = static_cast<int>(descriptor_limit());
-  Result<intercept::DescriptorChannel> channel = intercept::DescriptorChannel::create(number);
+Result<intercept::DescriptorChannel> add_channel(LaunchPlan& plan, Setup& setup) {
+  const int lowest = static_cast<int>(descriptor_limit());
+  Result<intercept::DescriptorChannel> channel = intercept::DescriptorChannel::create(lowest);
   if (!channel) return channel;
-  plan.channel = channel->guest_end();
-  plan.channel_number = number;
+  plan.channel = channel->number();
+  setup.channel = channel->number();
   return channel;
 }
 
 Status add_filter(LaunchPlan& plan, intercept::FilterAction action, const Restricted& restricted,
                   bool restricts) {
-  if (!restricts && plan.channel_number == intercept::kBuiltinChannel) {
+  if (!restricts && plan.channel == intercept::kBuiltinChannel) {
     const std::span<const sock_filter> builtin = intercept::builtin_filter(action);
     plan.filter.assign(builtin.begin(), builtin.end());
     if (!plan.filter.empty()) return {};
   }
   Result<std::vector<sock_filter>> filter =
-      intercept::compile_filter({action, restricted, plan.channel_number});
+      intercept::compile_filter({action, restricted, plan.channel});
   if (!filter) return tl::make_unexpected(filter.error());
   plan.filter = std::move(*filter);
   return {};
@@ -231,7 +232,7 @@ Status add_filter(LaunchPlan& plan, intercept::FilterAction action, const Restri
 
 Result<Launched> start_notify(LaunchPlan plan, const Restricted& restricted, bool restricts,
                               Setup& setup) {
-  Result<intercept::DescriptorChannel> channel = add_channel(plan);
+  Result<intercept::DescriptorChannel> channel = add_channel(plan, setup);
   if (!channel) return tl::make_unexpected(channel.error());
   if (Status added = add_filter(plan, intercept::FilterAction::kNotify, restricted, restricts);
       !added) {
@@ -252,7 +253,7 @@ Result<Launched> start_notify(LaunchPlan plan, const Restricted& restricted, boo
 
 Result<Launched> start_ptrace(LaunchPlan plan, intercept::PtraceBackend::Mode mode,
                               const Restricted& restricted, bool restricts, Setup& setup) {
-  Result<intercept::DescriptorChannel> channel = add_channel(plan);
+  Result<intercept::DescriptorChannel> channel = add_channel(plan, setup);
   if (!channel) return tl::make_unexpected(channel.error());
   if (mode == intercept::PtraceBackend::Mode::kSyscall) {
     plan.stop_every_call = true;
@@ -456,7 +457,7 @@ Report run(RunRequest request) {
   placement.begin(launched->pid);
   EventLoop loop({request.policy, *setup.interceptor, *setup.files, *request.audit, tally,
                   placement, *setup.stdio, setup.signals.get(), setup.program.get(),
-                  setup.program_path, static_cast<int>(descriptor_limit()), request.measure_data},
+                  setup.program_path, setup.channel, request.measure_data},
                  std::move(*launched), setup.working_directory);
   const Ending ending = loop.run();
   fill(report, ending, setup, tally);

@@ -38,6 +38,14 @@ seccomp_data call(std::uint32_t audit_arch, int number,
   return data;
 }
 
+// From the channel's number on, as 64 bits.
+bool reaches_channel(const arch::SyscallRow& row, const std::array<std::uint64_t, 6>& arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (is_descriptor_argument(row, i) && arguments[i] >= kChannel) return true;
+  }
+  return false;
+}
+
 std::uint32_t expected(int number, const std::array<std::uint64_t, 6>& arguments) {
   const arch::SyscallRow* row = arch::find_syscall(static_cast<std::uint64_t>(number));
   if (row == nullptr) return kAskedByNotify;
@@ -53,15 +61,16 @@ std::uint32_t expected(int number, const std::array<std::uint64_t, 6>& arguments
   if (row->name == "mmap" && (arguments[3] & kSharedAnonymous) == kSharedAnonymous) {
     return SECCOMP_RET_TRACE;
   }
-  if (row->name == "close") {
-    return arguments[0] < kChannel ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRACE;
-  }
   if (row->name == "close_range") {
     return arguments[1] < kChannel ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRACE;
   }
-  if (row->disposition == arch::kNative) return SECCOMP_RET_ALLOW;
+  const bool may_name_channel = row->name != "recvmsg" && reaches_channel(*row, arguments);
+  if (row->disposition == arch::kNative) {
+    return may_name_channel ? kAskedByNotify : SECCOMP_RET_ALLOW;
+  }
   if (row->disposition == arch::kAbsentInKernel) return SECCOMP_RET_ERRNO | ENOSYS;
-  if (row->disposition == arch::kConditional && allowed_natively(row->name, arguments)) {
+  if (row->disposition == arch::kConditional && allowed_natively(row->name, arguments) &&
+      !may_name_channel) {
     return SECCOMP_RET_ALLOW;
   }
   return kAskedByNotify;
@@ -135,12 +144,19 @@ TEST(Filter, ARestrictedCallReachesTheSupervisor) {
 TEST(Filter, TheChannelsNumberIsGuarded) {
   const auto filter = compiled(FilterAction::kNotify);
   BpfMachine machine(filter);
-  const int close = arch::find_syscall("close")->x86_64;
   const int range = arch::find_syscall("close_range")->x86_64;
-  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, close, {kChannel})),
-            static_cast<std::uint32_t>(SECCOMP_RET_TRACE));
-  EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, close, {(1ULL << 32) | kChannel})),
-            static_cast<std::uint32_t>(SECCOMP_RET_TRACE));
+  for (const arch::SyscallRow& row : arch::all_syscalls()) {
+    for (std::size_t i = 0; i < row.arguments.size(); ++i) {
+      const bool named = is_descriptor_argument(row, i) && row.name != "recvmsg";
+      for (const std::uint64_t high : {0ULL, 1ULL << 32}) {
+        std::array<std::uint64_t, 6> arguments{};
+        arguments[i] = high | kChannel;
+        const auto result = machine.run(call(arch::kNativeAuditArch, row.x86_64, arguments));
+        EXPECT_FALSE(named && result == SECCOMP_RET_ALLOW) << row.name;
+        EXPECT_TRUE(!named || names_descriptor(row, arguments, kChannel)) << row.name;
+      }
+    }
+  }
   EXPECT_EQ(machine.run(call(arch::kNativeAuditArch, range, {3, ~0U})),
             static_cast<std::uint32_t>(SECCOMP_RET_TRACE));
 }
@@ -184,10 +200,17 @@ TEST(Filter, EveryInstructionIsReached) {
     }
   }
   for (const arch::SyscallRow& row : arch::all_syscalls()) {
-    const bool compares = row.disposition == arch::kConditional || row.name.starts_with("close") ||
-                          row.name.starts_with("open");
     for (const auto& arguments : registers) {
-      if (compares) machine.run(call(arch::kNativeAuditArch, row.x86_64, arguments));
+      machine.run(call(arch::kNativeAuditArch, row.x86_64, arguments));
+    }
+    for (std::size_t i = 0; i < row.arguments.size(); ++i) {
+      for (const std::uint64_t high : {0ULL, 1ULL << 32}) {
+        std::array<std::uint64_t, 6> arguments{};
+        arguments[i] = high | kChannel;
+        machine.run(call(arch::kNativeAuditArch, row.x86_64, arguments));
+        arguments[i] = high | (kChannel - 1);
+        machine.run(call(arch::kNativeAuditArch, row.x86_64, arguments));
+      }
     }
   }
   for (const std::uint64_t number : {1023ULL, 1024ULL, 1ULL << 32, (1ULL << 32) | 1023}) {

@@ -12,7 +12,8 @@ test_packages=(libgtest-dev python3 libpython3-stdlib gcc libc6-dev sudo mandoc 
 bench_packages=(bubblewrap firejail proot runsc strace python3-numpy python3-pandas
                 libopenblas0-pthread)
 
-# Peers that vitrine is run inside of, and the browser that opens its page. Where one cannot be had, its tests are skipped and say so.
+# Peers that vitrine is run inside of, and the browser that opens its page. Where one cannot be had,
+# its tests are skipped and say so.
 peer_packages=(bubblewrap runsc chromium)
 
 case "${1:-all}" in

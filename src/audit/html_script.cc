@@ -76,7 +76,7 @@ function header() {
   const facts = ['vitrine ' + start.vitrine, 'backend ' + start.backend, 'Linux ' + start.kernel, start.utc,
                  'level ' + start.level, 'profile ' + profiles.join(', ')];
   page.append(make('p', 'facts', facts.join('  ·  ')));
-  const denied = data.calls.reduce((sum, call) => sum + call[3], 0);
+  const denied = data.calls.reduce((sum, call) => sum + call[4], 0);
   page.append(make('p', 'facts', count(data.events) + ' events in this log, ' + count(denied) + ' denied'));
   if (!data.end) page.append(make('p', 'notice', 'The log has no end line: the run did not finish writing it.'));
   if (end.events_left_out > 0) {
@@ -103,6 +103,79 @@ function budgets() {
     ['threads', used.threads_peak, limits.threads, count],
     ['scratch', used.scratch_peak_bytes, limits.scratch_bytes, bytes]];
   section('Budgets', make('div', 'budgets', ...rows.map(([name, ...rest]) => budget(name, ...rest, hits.has(name)))));
+}
+
+// --- CPU and memory over time -----------------------------------------------------------------
+
+const kChartHeight = 110;
+
+// [time in us, value] of each sample; CPU as the CPUs that were busy since the one before.
+function courses() {
+  const busy = data.samples.map(([time, cpu], i) => {
+    const before = data.samples[i - 1] || [time, cpu];
+    return [time, time > before[0] ? Math.max(0, cpu - before[1]) / (time - before[0]) : 0];
+  });
+  return [
+    { name: 'CPU', colour: '--f0', points: busy, rate: true, least: 1, show: (value) => value.toFixed(2) + ' CPUs' },
+    { name: 'memory', colour: '--f2', points: data.samples.map((at) => [at[0], at[2]]), least: 1 << 20, show: bytes,
+      limit: (report.limits || start.limits || {}).memory_bytes }];
+}
+function drawCourse(canvas, course) {
+  const width = canvas.clientWidth;
+  const scale = window.devicePixelRatio || 1;
+  canvas.width = width * scale;
+  canvas.height = kChartHeight * scale;
+  canvas.style.height = kChartHeight + 'px';
+  const context = canvas.getContext('2d');
+  context.scale(scale, scale);
+  context.font = '12px system-ui, sans-serif';
+  const style = getComputedStyle(document.documentElement);
+  const highest = course.points.reduce((most, point) => Math.max(most, point[1]), course.least);
+  const last = Math.max(1, data.last_us);
+  const x = (time) => kLabelWidth + (width - kLabelWidth) * Math.min(1, time / last);
+  const y = (value) => kChartHeight - 6 - (kChartHeight - 24) * value / highest;
+  context.fillStyle = style.getPropertyValue('--dim');
+  context.fillText(course.name, 0, kChartHeight - 10);
+  context.fillText('peak ' + course.show(highest) + (isNumber(course.limit) ? ' of ' + course.show(course.limit) : ''), kLabelWidth, 12);
+  context.fillStyle = style.getPropertyValue('--line');
+  context.fillRect(kLabelWidth, y(0), width - kLabelWidth, 1);
+  context.beginPath();
+  context.moveTo(x(0), y(0));
+  let before = [0, 0];
+  for (const point of course.points) {
+    // CPUs were busy up to a sample, memory was held from one on.
+    const level = course.rate ? point[1] : before[1];
+    context.lineTo(x(before[0]), y(level));
+    context.lineTo(x(point[0]), y(level));
+    before = point;
+  }
+  context.lineTo(x(before[0]), y(before[1]));
+  context.strokeStyle = style.getPropertyValue(course.colour);
+  context.lineWidth = 1.5;
+  context.stroke();
+}
+function usage() {
+  if (data.samples.length < 2) return;
+  const hover = make('div', 'hover', count(data.samples.length) + ' samples over ' + seconds(data.last_us / 1e6));
+  const hint = hover.textContent;
+  const canvases = courses().map((course) => {
+    const canvas = make('canvas', 'course');
+    canvas.setAttribute('role', 'img');
+    canvas.setAttribute('aria-label', course.name + ' over time');
+    canvas.addEventListener('mousemove', (event) => {
+      const box = canvas.getBoundingClientRect();
+      const time = (event.clientX - box.left - kLabelWidth) / (box.width - kLabelWidth) * data.last_us;
+      const at = course.points.find((point) => point[0] >= time) || course.points[course.points.length - 1];
+      hover.textContent = clock(at[0]) + ' s: ' + course.name + ' ' + course.show(at[1]);
+    });
+    canvas.addEventListener('mouseleave', () => { hover.textContent = hint; });
+    return [canvas, course];
+  });
+  section('CPU and memory over time', ...canvases.map(([canvas]) => canvas), hover);
+  const draw = () => canvases.forEach(([canvas, course]) => drawCourse(canvas, course));
+  draw();
+  window.addEventListener('resize', draw);
+  window.matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
 }
 
 // --- Timeline ---------------------------------------------------------------------------------
@@ -399,6 +472,7 @@ class Events {
 
 header();
 budgets();
+usage();
 const events = new Events();
 timeline(events);
 denials();

@@ -57,8 +57,9 @@ tr:last-child td { border-bottom: 0; }
 th.num, td.num { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.paste code { user-select: all; background: var(--bg); border: 1px solid var(--line); border-radius: 5px; padding: 1px 6px; cursor: copy; }
 .scroll { max-height: 420px; overflow: auto; }
-.columns { display: grid; grid-template-columns: 3fr 2fr; gap: 0 16px; align-items: start; }
-@media (max-width: 900px) { .columns { grid-template-columns: 1fr; } }
+.columns > div { min-width: 0; }
+.columns { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 0 16px; align-items: start; }
+@media (max-width: 900px) { .columns { grid-template-columns: minmax(0, 1fr); } }
 details > div { margin-left: 18px; border-left: 1px solid var(--line); padding-left: 8px; }
 summary { cursor: pointer; }
 summary, .leaf { padding: 1px 0; overflow-wrap: anywhere; }

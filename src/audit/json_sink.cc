@@ -2,6 +2,7 @@
 // size limit. Formatting is in record_format.cc, writing in background_writer.cc.
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "audit/background_writer.h"
 #include "audit/record_format.h"
@@ -45,6 +46,9 @@ class JsonSink final : public AuditSink {
     if (level_ != Level::kDenied) add_event(record);
   }
   void write(const LimitRecord& record) override { add_event(record); }
+  void write(const SampleRecord& record) override {
+    if (level_ != Level::kDenied) add_event(record);
+  }
 
   Status finish(const Report& report) override;
   Status health() const override;
@@ -71,24 +75,35 @@ class JsonSink final : public AuditSink {
   BackgroundWriter writer_;
 };
 
+// ENOBUFS is the writer's own word for a queue that nobody emptied.
+Error lost(const Error& error, std::uint64_t events) {
+  const bool slow = error.code == ENOBUFS || error.code == ETIMEDOUT;
+  const std::string why = slow ? "its reader is too slow" : std::strerror(error.code);
+  return {Error::Kind::kInvalid, error.code,
+          why + "; " + std::to_string(events) + " events are missing in it"};
+}
+
 Status JsonSink::finish(const Report& report) {
   using std::chrono::seconds;
   const auto totals = writer_.drain(monotonic_now() + seconds(kFinishSeconds));
-  if (!totals) return tl::make_unexpected(totals.error());
+  if (!totals) return tl::make_unexpected(lost(totals.error(), events_));
   const std::uint64_t events_written = totals->lines - std::min(totals->lines, start_lines_);
   line_.clear();
   append_end_line(line_, report, {totals->lines, events_ - events_written, totals->sha256});
-  const Status last = writer_.write_last(line_);
-  if (last && writer_.error() != 0) return fail(writer_.error(), "write the audit log");
-  return last;
+  const std::uint64_t missing = full_ ? 0 : events_ - events_written;
+  if (const Status last = writer_.write_last(line_); !last) {
+    return tl::make_unexpected(lost(last.error(), missing));
+  }
+  if (writer_.error() == 0) return {};
+  return tl::make_unexpected(lost({Error::Kind::kSystem, writer_.error(), "write"}, missing));
 }
 
 Status JsonSink::health() const {
   const int error = writer_.error();
   if (error == 0 || reported_) return {};
   reported_ = true;
-  if (error == ENOBUFS) return fail_invalid("the audit log's reader is too slow: events were lost");
-  return fail(error, "write the audit log");
+  if (error == ENOBUFS) return fail_invalid("its reader is too slow: events were lost");
+  return fail(error, "write");
 }
 
 class NullSink final : public AuditSink {
@@ -100,6 +115,7 @@ class NullSink final : public AuditSink {
   void write(const ProcessRecord&) override {}
   void write(const SignalRecord&) override {}
   void write(const LimitRecord&) override {}
+  void write(const SampleRecord&) override {}
   Status finish(const Report&) override { return {}; }
   Status health() const override { return {}; }
 };

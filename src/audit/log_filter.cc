@@ -9,13 +9,18 @@
 namespace vitrine::audit {
 namespace {
 
+bool path_matches(const std::string& text, const std::string& glob) {
+  const std::optional<Unescaped> path = unescape(text);
+  return path && ::fnmatch(glob.c_str(), path->bytes.c_str(), 0) == 0;
+}
+
 bool any_path_matches(const Json& call, const std::string& glob) {
+  if (path_matches(text_field(call, "resolved"), glob)) return true;
   const Json* arguments = find_field(call, "args");
   if (arguments == nullptr || !arguments->is_object()) return false;
   for (const auto& [name, value] : arguments->items()) {
     if (!is_path_argument(name) || !value.is_string()) continue;
-    const std::optional<Unescaped> path = unescape(value.get_ref<const std::string&>());
-    if (path && ::fnmatch(glob.c_str(), path->bytes.c_str(), 0) == 0) return true;
+    if (path_matches(value.get_ref<const std::string&>(), glob)) return true;
   }
   return false;
 }

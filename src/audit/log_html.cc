@@ -158,6 +158,20 @@ void append_calls(std::string& out, const LogSummary& summary) {
   }
 }
 
+void append_samples(std::string& out, const LogSummary& summary) {
+  const char* separator = "[";
+  for (const UsageSample& at : summary.samples()) {
+    out += separator;
+    append_number(out, at.time_us);
+    for (const std::uint64_t figure : {at.cpu_us, at.memory_bytes, at.output_bytes}) {
+      out += ',';
+      append_number(out, figure);
+    }
+    out += ']';
+    separator = ",[";
+  }
+}
+
 void append_processes(std::string& out, const LogSummary& summary) {
   const char* separator = "[";
   for (const auto& [pid, process] : summary.processes()) {
@@ -227,7 +241,7 @@ void HtmlPage::add_row(const LogLine& line) {
   }
   const std::array<std::string, 6> texts = {
       call ? printable(text_field(json, "syscall")) : line.type,
-      call ? readable_arguments(json) : readable_event(line),
+      call ? readable_arguments(json) + readable_resolved(json) : readable_event(line),
       call ? printable(text_field(json, "decision")) : "",
       printable(text_field(json, "rule")),
       call ? result_text(json) : "",
@@ -293,6 +307,8 @@ void HtmlPage::append_data(std::string& out) const {
   append_calls(out, summary_);
   out += "],\"processes\":[";
   append_processes(out, summary_);
+  out += "],\"samples\":[";
+  append_samples(out, summary_);
   out += "],\"denials\":[";
   append_denials(out, summary_);
   out += "],\"files\":[";

@@ -110,6 +110,7 @@ Result<bool> LogReader::next_text() {
 // Moves what is left to the front and reads more behind it.
 Result<bool> LogReader::fill() {
   buffer_.erase(0, start_);
+  before_buffer_ += start_;
   start_ = 0;
   const std::size_t kept = buffer_.size();
   buffer_.resize(kept + kReadBytes);

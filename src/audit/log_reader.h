@@ -38,6 +38,8 @@ class LogReader {
   // true: `line` is the next one. false: the end. An error of kind kInvalid concerns one line
   // ("line 12: not JSON") and reading may go on; any other ends it.
   Result<bool> next(LogLine& line);
+  // Bytes of the file that were given out.
+  std::uint64_t bytes_read() const { return before_buffer_ + start_; }
 
  private:
   Result<bool> next_text();
@@ -46,7 +48,8 @@ class LogReader {
 
   UniqueFd fd_;
   std::string buffer_;
-  std::size_t start_ = 0;  // of what was not yet given out
+  std::size_t start_ = 0;            // of what was not yet given out
+  std::uint64_t before_buffer_ = 0;  // what the buffer held earlier
   std::string_view text_;
   std::uint64_t number_ = 0;
   bool at_end_ = false;

@@ -5,6 +5,7 @@
 
 #include "audit/escape.h"
 #include "audit/log_filter.h"
+#include "base/text.h"
 
 namespace vitrine::audit {
 namespace {
@@ -87,6 +88,7 @@ std::string readable_call(const Json& call, bool colours) {
     out += decision == "kill" ? " (killed: " : " (denied: ";
     out += text(call, "rule") + ")";
   }
+  out += readable_resolved(call);
   const std::string where = text(call, "where");
   if (!where.empty()) out += " at " + where;
   if (colours && refused) out += kReset;
@@ -130,7 +132,22 @@ std::string readable_signal(const Json& event) {
   return "--- " + name + (fatal != nullptr && *fatal == true ? " (fatal)" : "") + " ---";
 }
 
+std::string readable_sample(const Json& event) {
+  std::array<char, 40> cpu{};
+  const std::uint64_t microseconds = count_field(event, "cpu_us");
+  std::snprintf(cpu.data(), cpu.size(), "%llu.%06llu",
+                static_cast<unsigned long long>(microseconds / 1000000),
+                static_cast<unsigned long long>(microseconds % 1000000));
+  std::string out = "--- used: cpu ";
+  out += cpu.data();
+  out += " s, memory " + format_size(count_field(event, "memory_bytes"));
+  out += ", output " + format_size(count_field(event, "output_bytes"));
+  out += ", processes " + std::to_string(count_field(event, "processes"));
+  return out + ", threads " + std::to_string(count_field(event, "threads")) + " ---";
+}
+
 std::string readable_limit(const Json& event) {
+  if (text_field(event, "event") == "sample") return readable_sample(event);
   const Json* ended = find_field(event, "ended");
   std::string out = "--- budget " + text(event, "limit") + ": used ";
   out += std::to_string(count_field(event, "used")) + " of ";
@@ -173,6 +190,11 @@ std::string readable_arguments(const Json& call) {
     }
   }
   return out + ")";
+}
+
+std::string readable_resolved(const Json& call) {
+  const std::string resolved = text(call, "resolved");
+  return resolved.empty() ? "" : " <" + resolved + ">";
 }
 
 std::string readable_event(const LogLine& line) {

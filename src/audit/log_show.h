@@ -14,6 +14,8 @@ namespace vitrine::audit {
 std::string readable_line(const LogLine& line, bool colours);
 // `openat(AT_FDCWD, "/etc/shadow", O_RDONLY|O_CLOEXEC)`: the arguments alone, with their brackets.
 std::string readable_arguments(const Json& call);
+// ` </home/me/data.csv>`: what a relative path led to; "" where the log does not say.
+std::string readable_resolved(const Json& call);
 
 // A process, signal or limit line without who and when: "+++ exited with 0 +++".
 std::string readable_event(const LogLine& line);

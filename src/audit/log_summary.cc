@@ -60,6 +60,9 @@ typename Map::mapped_type* entry(Map& map, const Key& key) {
 
 std::vector<std::string> call_paths(const Json& call) {
   std::vector<std::string> paths;
+  if (std::string resolved = text_field(call, "resolved"); !resolved.empty()) {
+    return {std::move(resolved)};
+  }
   const Json* arguments = find_field(call, "args");
   if (arguments == nullptr || !arguments->is_object()) return paths;
   for (const auto& [name, value] : arguments->items()) {
@@ -94,6 +97,18 @@ void LogSummary::add(const LogLine& line) {
   last_us_ = std::max(last_us_, count_field(line.json, "t_us"));
   if (line.type == "syscall") add_call(line.json);
   if (line.type == "process") add_process(line.json);
+  if (line.type == "limit" && text_field(line.json, "event") == "sample") add_sample(line.json);
+}
+
+void LogSummary::add_sample(const Json& event) {
+  if (samples_seen_++ % sample_stride_ != 0) return;
+  samples_.push_back({count_field(event, "t_us"), count_field(event, "cpu_us"),
+                      count_field(event, "memory_bytes"), count_field(event, "output_bytes"),
+                      count_field(event, "processes"), count_field(event, "threads")});
+  if (samples_.size() < kMaxSamples) return;
+  for (std::size_t i = 1; 2 * i < samples_.size(); ++i) samples_[i] = samples_[2 * i];
+  samples_.resize(samples_.size() / 2);
+  sample_stride_ *= 2;
 }
 
 void LogSummary::add_call(const Json& call) {

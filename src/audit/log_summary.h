@@ -50,14 +50,28 @@ struct ProcessTotals {
   std::string end;      // "exited with 0", "killed by signal 9", "" unknown
 };
 
+// What a run had used at a moment, in bounded number: where there are more, every second is left
+// out, and again.
+struct UsageSample {
+  std::uint64_t time_us = 0;
+  std::uint64_t cpu_us = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t output_bytes = 0;
+  std::uint64_t processes = 0;
+  std::uint64_t threads = 0;
+};
+
 class LogSummary {
  public:
+  static constexpr std::size_t kMaxSamples = 2048;
+
   void add(const LogLine& line);
 
   const std::map<std::string, CallTotals>& calls() const { return calls_; }
   const std::map<std::string, FileTotals>& files() const { return files_; }
   const std::map<DenialKey, DenialTotals>& denials() const { return denials_; }
   const std::map<std::uint64_t, ProcessTotals>& processes() const { return processes_; }
+  const std::vector<UsageSample>& samples() const { return samples_; }
   const Json& start() const { return start_; }  // null if the log has none
   const Json& end() const { return end_; }
   std::uint64_t events() const { return events_; }
@@ -69,11 +83,15 @@ class LogSummary {
   void add_files(const Json& call, const std::string& name, bool refused, bool failed);
   void add_denial(const Json& call);
   void add_process(const Json& event);
+  void add_sample(const Json& event);
 
   std::map<std::string, CallTotals> calls_;
   std::map<std::string, FileTotals> files_;
   std::map<DenialKey, DenialTotals> denials_;
   std::map<std::uint64_t, ProcessTotals> processes_;
+  std::vector<UsageSample> samples_;
+  std::uint64_t samples_seen_ = 0;
+  std::uint64_t sample_stride_ = 1;
   Json start_;
   Json end_;
   std::uint64_t events_ = 0;
@@ -85,7 +103,8 @@ class LogSummary {
 // The first path a call names, or what else it names; "" where it names nothing.
 std::string call_target(const Json& call);
 
-// The path arguments, as the log has them; not the empty one of AT_EMPTY_PATH.
+// What the call's path led to, where the log says so; else its path arguments, but for the empty
+// one of AT_EMPTY_PATH. Escaped, as the log has them.
 std::vector<std::string> call_paths(const Json& call);
 // Creates, opens for writing, renames, removes, ...
 bool writes_files(const Json& call);

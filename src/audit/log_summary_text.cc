@@ -77,6 +77,22 @@ void add_budgets(std::string& out, const LogSummary& summary) {
   if (!hit.empty()) print(out, "refused    by the budgets of {}\n", hit);
 }
 
+// The moments between which the run's time is divided evenly: enough to see when what was used.
+void add_course(std::string& out, const LogSummary& summary) {
+  constexpr std::size_t kMoments = 12;
+  const std::vector<UsageSample>& all = summary.samples();
+  if (all.size() < 3) return;  // the beginning and the end are above
+  print(out, "\n{:>11} {:>9} {:>11} {:>11} {:>9} {:>7}  budgets over time\n", "time", "cpu",
+        "memory", "output", "processes", "threads");
+  const std::size_t shown = std::min(kMoments, all.size());
+  for (std::size_t i = 0; i < shown; ++i) {
+    const UsageSample& at = all[i * (all.size() - 1) / (shown - 1)];
+    print(out, "{:>9.3f} s {:>7.3f} s {:>11} {:>11} {:>9} {:>7}\n",
+          static_cast<double>(at.time_us) / 1e6, static_cast<double>(at.cpu_us) / 1e6,
+          format_size(at.memory_bytes), format_size(at.output_bytes), at.processes, at.threads);
+  }
+}
+
 void add_events(std::string& out, const LogSummary& summary) {
   const std::uint64_t left_out = count_field(summary.end(), "events_left_out");
   print(out, "events     {} in this log, {} left out\n", summary.events(), left_out);
@@ -171,6 +187,19 @@ Json denials_value(const LogSummary& summary) {
   return denials;
 }
 
+Json samples_value(const LogSummary& summary) {
+  Json samples = Json::array();
+  for (const UsageSample& at : summary.samples()) {
+    samples.push_back({{"t_us", at.time_us},
+                       {"cpu_us", at.cpu_us},
+                       {"memory_bytes", at.memory_bytes},
+                       {"output_bytes", at.output_bytes},
+                       {"processes", at.processes},
+                       {"threads", at.threads}});
+  }
+  return samples;
+}
+
 Json processes_value(const LogSummary& summary) {
   Json processes = Json::array();
   for (const auto& [pid, process] : summary.processes()) {
@@ -189,6 +218,7 @@ std::string summary_text(const LogSummary& summary) {
   add_run(out, summary);
   add_budgets(out, summary);
   add_events(out, summary);
+  add_course(out, summary);
   add_calls(out, summary);
   add_denials(out, summary);
   add_files(out, summary, "read", &FileTotals::read);
@@ -219,6 +249,7 @@ Json summary_json(const LogSummary& summary) {
           {"denials", denials_value(summary)},
           {"files", files_value(summary)},
           {"processes", processes_value(summary)},
+          {"samples", samples_value(summary)},
           {"not_listed", summary.not_listed()}};
 }
 

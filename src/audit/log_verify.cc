@@ -84,12 +84,13 @@ Verification Verifier::finish() {
 
 }  // namespace
 
-Result<Verification> verify_log(UniqueFd fd) {
+Result<Verification> verify_log(UniqueFd fd, const std::function<void(std::uint64_t)>& progress) {
   LogReader reader(std::move(fd));
   Verifier verifier;
   LogLine line;
   while (true) {
     const Result<bool> more = reader.next(line);
+    if (progress) progress(reader.bytes_read());
     if (!more && more.error().kind != Error::Kind::kInvalid) {
       return tl::make_unexpected(more.error());
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ struct Verification {
   std::vector<std::string> problems;  // a sentence each, the first few; empty: intact
 };
 
-// An error: the file could not be read.
-Result<Verification> verify_log(UniqueFd fd);
+// An error: the file could not be read. `progress` is told the bytes that were read.
+Result<Verification> verify_log(UniqueFd fd,
+                                const std::function<void(std::uint64_t)>& progress = {});
 
 }  // namespace vitrine::audit

@@ -169,10 +169,23 @@ void append_line(std::string& out, std::uint64_t seq, const SignalRecord& record
 
 void append_line(std::string& out, std::uint64_t seq, const LimitRecord& record) {
   open_event(out, "limit", seq, record.time);
+  append_text_field(out, "event", record.ended ? "ended" : "refused");
   append_text_field(out, "limit", record.limit);
   out += record.ended ? ",\"ended\":true" : ",\"ended\":false";
   append_number_field(out, "used", record.used);
   append_number_field(out, "allowed", record.allowed);
+  close_line(out);
+}
+
+void append_line(std::string& out, std::uint64_t seq, const SampleRecord& record) {
+  open_event(out, "limit", seq, record.time);
+  append_text_field(out, "event", "sample");
+  const auto cpu = std::chrono::duration_cast<std::chrono::microseconds>(record.cpu).count();
+  append_number_field(out, "cpu_us", cpu);
+  append_number_field(out, "memory_bytes", record.memory_bytes);
+  append_number_field(out, "output_bytes", record.output_bytes);
+  append_number_field(out, "processes", record.processes);
+  append_number_field(out, "threads", record.threads);
   close_line(out);
 }
 

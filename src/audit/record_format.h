@@ -19,6 +19,7 @@ void append_line(std::string& out, std::uint64_t seq, const SyscallRecord& recor
 void append_line(std::string& out, std::uint64_t seq, const ProcessRecord& record);
 void append_line(std::string& out, std::uint64_t seq, const SignalRecord& record);
 void append_line(std::string& out, std::uint64_t seq, const LimitRecord& record);
+void append_line(std::string& out, std::uint64_t seq, const SampleRecord& record);
 
 struct EndLine {
   std::uint64_t lines = 0;            // before the end line, the start line included

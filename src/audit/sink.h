@@ -75,8 +75,19 @@ struct LimitRecord {
   Nanoseconds time{};
   std::string_view limit;  // "wall", "cpu", "memory", "output", "processes", "threads", "scratch"
   bool ended = false;      // the run was ended; otherwise an allocation or call was refused
+  // Microseconds, bytes, or a count.
   std::uint64_t used = 0;
   std::uint64_t allowed = 0;
+};
+
+// What the tree has used up to then; taken now and then.
+struct SampleRecord {
+  Nanoseconds time{};
+  Nanoseconds cpu{};
+  std::uint64_t memory_bytes = 0;  // now
+  std::uint64_t output_bytes = 0;
+  std::uint64_t processes = 0;  // now
+  std::uint64_t threads = 0;    // now
 };
 
 struct StartRecord {
@@ -110,6 +121,7 @@ class AuditSink {
   virtual void write(const ProcessRecord&) = 0;
   virtual void write(const SignalRecord&) = 0;
   virtual void write(const LimitRecord&) = 0;
+  virtual void write(const SampleRecord&) = 0;
   // The `end` line; flushes, waiting at most kFinishSeconds for a stalled reader. An error: lines
   // were lost (disk full, closed pipe, a reader that is too slow). Nothing may be written
   // afterwards.

@@ -134,8 +134,8 @@ void LearnSink::learn_lookup(const SyscallRecord& record, std::span<const Sighti
   }
   if (found && of_host(end)) observations_.used(end.path, use_of(record));
   // Absent it is to stay, and not for want of the folder that it was looked for in.
-  if (!found && !named.empty() && !is_refused(record)) {
-    observations_.used(deepest_existing(named), Use::kLooked);
+  if (!found && !is_refused(record)) {
+    observations_.used(deepest_existing(named.empty() ? end.path : named), Use::kLooked);
   }
 }
 

@@ -28,6 +28,7 @@ class LearnSink final : public audit::AuditSink {
   void write(const audit::ProcessRecord& record) override { next_->write(record); }
   void write(const audit::SignalRecord& record) override { next_->write(record); }
   void write(const audit::LimitRecord& record) override { next_->write(record); }
+  void write(const audit::SampleRecord& record) override { next_->write(record); }
   Status finish(const Report& report) override { return next_->finish(report); }
   Status health() const override { return next_->health(); }
 

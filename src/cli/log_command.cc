@@ -17,6 +17,7 @@
 #include "cli/log_options.h"
 #include "cli/log_replay.h"
 #include "cli/output_file.h"
+#include "cli/progress.h"
 #include "cli/standard_output.h"
 #include "core/decision.h"
 #include "policy/builder.h"
@@ -87,20 +88,24 @@ int show(const LogArguments& arguments) {
   if (!filter) return log_failure(filter.error().message());
   const bool colours = wants_colours();
   StandardOutput output;
-  const int status = for_each_line(arguments.operands[0], [&](const audit::LogLine& line) {
+  const auto print = [&](const audit::LogLine& line) {
     if (filter->matches(line)) {
       output.append(audit::readable_line(line, colours));
       output.append("\n");
     }
     return !output.is_over();
-  });
-  return finish(output, status);
+  };
+  return finish(output, for_each_line(arguments.operands[0], print, true));
 }
 
 int verify(const LogArguments& arguments) {
   Result<UniqueFd> fd = open_log(arguments.operands[0]);
   if (!fd) return log_failure(fd.error().message());
-  const Result<audit::Verification> result = audit::verify_log(std::move(*fd));
+  std::optional<Progress> progress;
+  progress.emplace(arguments.operands[0], size_of(*fd), false);
+  const Result<audit::Verification> result =
+      audit::verify_log(std::move(*fd), [&](std::uint64_t bytes) { progress->at(bytes); });
+  progress.reset();
   if (!result) return log_failure(arguments.operands[0] + ": " + result.error().message());
   for (const std::string& problem : result->problems) {
     std::printf("%s: %s\n", arguments.operands[0].c_str(), problem.c_str());

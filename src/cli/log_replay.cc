@@ -23,7 +23,14 @@ bool is_refusal(Action action) { return action == Action::kDeny || action == Act
 
 // Rules that a profile does not have: what the command line showed.
 bool is_of_command_line(const std::string& rule) {
-  return rule == "program" || rule.starts_with("--");
+  return rule == "program" || rule == "interpreter" || rule == "script" ||
+         rule == "working directory" || rule.starts_with("--");
+}
+
+// What was not there is not there under a policy that shows nothing either.
+bool sees_the_same(const Json& call, const Decision& decision) {
+  return audit::text_field(call, "errno") == "ENOENT" && decision.action == Action::kDeny &&
+         decision.error == ENOENT;
 }
 
 const FileRule* rule_named(const policy::Policy& policy, const std::string& name) {
@@ -54,7 +61,8 @@ void Replay::add(const audit::LogLine& line) {
   const std::string syscall = audit::printable(audit::text_field(line.json, "syscall"));
   const bool was_refused = audit::is_refused(audit::text_field(line.json, "decision"));
   const Answer answer = answer_call(syscall, line.json);
-  const bool differs = answer.refused != was_refused;
+  const bool differs = answer.refused != was_refused &&
+                       (was_refused || !sees_the_same(line.json, answer.explanation.decision));
   const bool of_command_line = is_of_command_line(audit::text_field(line.json, "rule"));
   // What is refused whatever the paths are is told even where the rest is not.
   if ((!answer.told && !answer.refused && was_refused) || (differs && of_command_line)) {

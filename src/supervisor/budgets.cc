@@ -66,7 +66,9 @@ void EventLoop::look_at_budgets(bool now) {
   if (!ending_) {
     if (const std::optional<Verdict> spent = budget_.spent(time, last_measured_)) {
       const bool of_scratch = last_measured_.scratch > budget_.scratch_ceiling();
-      parts_.tally.limit_hit(of_scratch ? "scratch" : limit_word(*spent));
+      const char* const limit = of_scratch ? "scratch" : limit_word(*spent);
+      parts_.tally.limit_hit(limit);
+      record_limit(limit, true);
       return end_run(*spent, reason_for(*spent, limits(), of_scratch));
     }
     if (parts_.policy.on_audit_failure() == policy::AuditFailure::kEndRun) {
@@ -80,6 +82,49 @@ void EventLoop::look_at_budgets(bool now) {
     kill_tree();  // a task made while the tree was being killed
   }
   next_look_ = budget_.next_look(time, last_measured_);
+  if (parts_.audit.level() == audit::Level::kDenied || !command_runs_) return;
+  if (time >= next_sample_) take_sample(time);
+  next_look_ = std::min(next_look_, next_sample_);
+}
+
+// Ever fewer in a long run: a log of a day holds some thousands.
+void EventLoop::take_sample(Nanoseconds time) {
+  constexpr std::uint64_t kSamplesBeforeSlower = 512;
+  audit::SampleRecord record;
+  record.time = time;
+  record.cpu = last_measured_.cpu;
+  record.memory_bytes = last_measured_.memory;
+  record.output_bytes = output_;
+  record.processes = tasks_.process_count();
+  record.threads = tasks_.thread_count();
+  parts_.audit.write(record);
+  if (++samples_ % kSamplesBeforeSlower == 0) sample_interval_ *= 2;
+  next_sample_ = time + sample_interval_;
+}
+
+void EventLoop::record_limit(std::string_view limit, bool ended) {
+  const auto microseconds = [](Nanoseconds value) {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(value).count());
+  };
+  const Limits& most = limits();
+  audit::LimitRecord record;
+  record.time = elapsed();
+  record.limit = limit;
+  record.ended = ended;
+  const auto figures = [&](std::uint64_t used, std::uint64_t allowed) {
+    record.used = used;
+    record.allowed = allowed;
+  };
+  if (limit == "wall") figures(microseconds(record.time), microseconds(most.wall.value_or(Nanoseconds{})));
+  if (limit == "cpu")
+    figures(microseconds(last_measured_.cpu), microseconds(most.cpu.value_or(Nanoseconds{})));
+  if (limit == "memory") figures(last_measured_.memory, most.memory_bytes.value_or(0));
+  if (limit == "output") figures(output_, most.output_bytes.value_or(0));
+  if (limit == "processes") figures(tasks_.process_count(), most.processes);
+  if (limit == "threads") figures(tasks_.thread_count(), most.threads);
+  if (limit == "scratch") figures(parts_.files.scratch_peak(), parts_.files.scratch_quota());
+  parts_.audit.write(record);
 }
 
 // RLIMIT_DATA makes allocations fail before the budget is passed; RLIMIT_FSIZE does the same for

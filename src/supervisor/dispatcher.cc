@@ -239,7 +239,9 @@ void Dispatcher::enforce_on_deny(const DecodedCall& call, Answer& answer) {
 std::string Dispatcher::resolved_path(const DecodedCall& call) const {
   std::size_t paths = 0;
   for (const auto& text : call.strings) paths += text && text->error == 0 && !text->bytes.empty();
-  return paths == 1 && !sightings_.empty() ? parts_.files.resolved_path() : std::string();
+  if (paths != 1 || sightings_.empty()) return {};
+  const Sighting& last = sightings_.back();
+  return last.kind == Sighting::Kind::kMissing ? last.path : parts_.files.resolved_path();
 }
 
 void Dispatcher::record(Decided decided, const tracee::Task& task, const Outcome& outcome,

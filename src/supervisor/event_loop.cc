@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "supervisor/signals.h"
 
@@ -61,6 +62,8 @@ Ending EventLoop::run() {
   look_at_budgets(true);
   while (!tasks_.empty()) wait();
   ending_as_.usage.wall = elapsed();
+  last_measured_.cpu = meter_.cpu_user() + meter_.cpu_system();
+  take_sample(elapsed());
   drain_output();
   parts_.stdio.return_unread_input();
   parts_.stdio.restore_terminal();
@@ -208,7 +211,10 @@ void EventLoop::pump_output() {
 
 // Also what a program left in the pipes when it ended counts.
 void EventLoop::output_spent(std::uint64_t limit) {
-  refused("output");
+  if (!std::exchange(output_spent_, true)) {
+    parts_.tally.limit_hit("output");
+    record_limit("output", true);
+  }
   std::string reason = "more than " + std::to_string(limit) + " bytes of output";
   if (!ending_) return end_run(Verdict::kOutputLimit, std::move(reason));
   if (ending_as_.verdict != Verdict::kExited && ending_as_.verdict != Verdict::kSignaled) return;
@@ -278,10 +284,7 @@ Nanoseconds EventLoop::elapsed() const { return monotonic_now() - started_; }
 
 void EventLoop::refused(std::string_view limit) {
   parts_.tally.limit_hit(limit);
-  audit::LimitRecord record;
-  record.time = elapsed();
-  record.limit = limit;
-  parts_.audit.write(record);
+  record_limit(limit, false);
 }
 
 }  // namespace vitrine::supervisor

@@ -86,6 +86,8 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void pump_output();
   void output_spent(std::uint64_t limit);
   void look_at_budgets(bool now);
+  void take_sample(Nanoseconds time);
+  void record_limit(std::string_view limit, bool ended);
   void drain_output();
 
   void on_event(const tracee::TaskEvent& event);
@@ -120,7 +122,11 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   Nanoseconds started_{};     // monotonic; the command's first instruction
   Nanoseconds next_look_{};   // since started_
   Nanoseconds next_retry_{};  // likewise
+  Nanoseconds next_sample_{};
+  Nanoseconds sample_interval_ = std::chrono::milliseconds(50);
+  std::uint64_t samples_ = 0;
   std::uint64_t output_ = 0;
+  bool output_spent_ = false;
   std::uint64_t data_limit_ = 0;
   std::uint64_t file_limit_ = 0;
   std::vector<pollfd> waiting_;

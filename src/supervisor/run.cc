@@ -403,6 +403,18 @@ void collect(const RunRequest& request, Setup& setup, Report& report) {
   }
 }
 
+// The last lines are written now: what was lost of the log is said here or nowhere. The log's own
+// report cannot say it any more.
+void finish_audit(const RunRequest& request, Report& report) {
+  const Status finished = request.audit->finish(report);
+  if (finished || report.verdict == Verdict::kInternalError) return;
+  const std::string sentence = "the audit log: " + finished.error().message();
+  report.reason = report.reason ? *report.reason + "; " + sentence : sentence;
+  if (request.policy.on_audit_failure() != policy::AuditFailure::kEndRun) return;
+  report.verdict = Verdict::kInternalError;
+  report.exit_status = 125;
+}
+
 void fill(Report& report, const Ending& ending, const Setup& setup, const Tally& tally) {
   report.verdict = ending.verdict;
   if (ending.verdict != Verdict::kSetupError) {
@@ -463,7 +475,7 @@ Report run(RunRequest request) {
   fill(report, ending, setup, tally);
   resign_identity();
   collect(request, setup, report);
-  (void)request.audit->finish(report);
+  finish_audit(request, report);
   return report;
 }
 

@@ -320,9 +320,13 @@ class Walk {
     if (begin == std::string::npos) return {};
     return std::string_view(pending_).substr(begin, pending_.find('/', begin) - begin);
   }
-  void consume(std::string_view name) {
-    at_ = static_cast<std::size_t>(name.data() - pending_.data()) + name.size();
+  std::size_t end_of(std::string_view name) const {
+    return static_cast<std::size_t>(name.data() - pending_.data()) + name.size();
   }
+  std::string_view behind(std::string_view name) const {
+    return std::string_view(pending_).substr(end_of(name));
+  }
+  void consume(std::string_view name) { at_ = end_of(name); }
 
   Resolver& resolver_;
   const Caller& caller_;
@@ -342,14 +346,14 @@ Result<Place> Walk::run() {
     // A step that fails has not spliced a link in, so `name` is still there.
     if (auto status = take(name); !status) {
       resolver_.note_missing(here_, name);
-      resolver_.saw_nothing();
+      resolver_.saw_nothing(behind(name));
       return pass_on(status.error());
     }
   }
   const bool wants_folder = pending_.ends_with('/');
   if (auto status = resolver_.verify(here_); !status) {
     resolver_.note(here_);
-    resolver_.saw_nothing();
+    resolver_.saw_nothing({});
     return pass_on(status.error());
   }
   resolver_.note(here_);

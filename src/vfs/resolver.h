@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/path.h"
 #include "base/result.h"
 #include "core/sighting.h"
 #include "vfs/filesystem.h"
@@ -74,8 +75,11 @@ class Resolver {
   void saw(Sighting::Kind kind, const Place& place) const {
     if (watcher_) watcher_({kind, path_of(place), *place.rule});
   }
-  void saw_nothing() const {
-    if (watcher_) watcher_({Sighting::Kind::kMissing, last_path(), *last_rule_});
+  // `rest`: what was still to be looked up behind the name that failed.
+  void saw_nothing(std::string_view rest) const {
+    if (!watcher_) return;
+    const std::string whole = last_path() + std::string(rest);
+    watcher_({Sighting::Kind::kMissing, has_dot_dot(rest) ? whole : tidy_path(whole), *last_rule_});
   }
 
  private:

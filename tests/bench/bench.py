@@ -31,6 +31,7 @@ import numpy
 a = numpy.random.default_rng(1).random((1400, 1400))
 for _ in range(6): a = a @ a / 1400
 """
+CALLS_PATH = "/usr/lib/os-release"
 OUTPUT = "import os\nb = b'x' * 65536\nfor _ in range(1024): os.write(1, b)"
 
 
@@ -74,7 +75,7 @@ class Bench:
     def calls(self, count):
         with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
             guest = os.path.join(find_guests(), "bench_calls")
-            path = "/usr/lib/os-release"
+            path = CALLS_PATH
             shown = ["--ro", path, "--scratch", folder]
             behind = [*tools.backends(*shown), *(t for t in self.others if t.supervises)]
             words = [guest, path, str(count), folder]
@@ -139,25 +140,32 @@ def workloads(bench, quick):
 
 
 def audit_cost(runs):
-    """What a log of every call adds, beside what strace adds that writes one as well."""
+    """What a log of every call adds, beside what strace adds that writes one as well: to a run without
+    a log, and, in brackets, to the bare program."""
+    words = {"python3 -c pass": [PYTHON, "-c", "pass"],
+             "import a dozen": [PYTHON, "-c", STDLIB],
+             "a C program's 60,000 calls": [os.path.join(find_guests(), "bench_calls"), CALLS_PATH, "5000"]}
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "log")
-        words = [PYTHON, "-c", STDLIB]
+        show = [find_vitrine(), "-q", "--ro", CALLS_PATH]
+        plain = tools.Tool("vitrine", [*show, "--"])
         ours = tools.Tool("vitrine --audit-level all",
-                          [find_vitrine(), "-q", "--audit-level", "all", "--audit", log, "--"])
+                          [*show, "--audit-level", "all", "--audit", log, "--"])
         theirs = tools.Tool("strace -f -o", ["strace", "-f", "-o", log])
         if not theirs.works():
             print("strace: not installed")
             return
         bench = Bench([], runs, [])
-        times = [tuple(bench.seconds(tool, words) for tool in (tools.BARE, ours, theirs))
-                 for _ in range(runs)]
-        added = statistics.median((o - b) / (t - b) for b, o, t in times)
-        for column, tool in ((1, ours), (2, theirs)):
-            row("import a dozen, every call logged", tool.name, milliseconds([t[0] for t in times]),
-                milliseconds([t[column] for t in times]),
-                f"{statistics.median(t[column] / t[0] for t in times):.2f}")
-        print(f"\ncost added by --audit-level all / by strace -f -o: {added:.2f}")
+        for name, command in words.items():
+            times = [tuple(bench.seconds(tool, command) for tool in (tools.BARE, plain, ours, theirs))
+                     for _ in range(runs)]
+            for column, tool in ((2, ours), (3, theirs)):
+                row(f"{name}, every call logged", tool.name, milliseconds([t[0] for t in times]),
+                    milliseconds([t[column] for t in times]),
+                    f"{statistics.median(t[column] / t[0] for t in times):.2f}")
+            added = statistics.median((o - p) / (t - b) for b, p, o, t in times)
+            whole = statistics.median((o - b) / (t - b) for b, p, o, t in times)
+            print(f"cost added by --audit-level all / by strace -f -o: {added:.2f} ({whole:.2f})")
 
 
 def supervisor_itself(runs):

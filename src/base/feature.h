@@ -24,15 +24,15 @@ enum class Feature : std::uint8_t {
   kProcMem,           // /proc/PID/mem
   kProcessVm,         // process_vm_readv(2)
   kSeccomp,           // seccomp(2)
+  kStatx,             // statx(2), 4.11; engines of 2018 refuse it with EPERM
   kSyncWakeUp,        // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, 6.6
   kWaitKillableRecv,  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 5.19
 };
 
-inline constexpr std::array<std::string_view, 13> kFeatureNames{
-    "addfd_send",        "close_range", "faccessat2", "get_syscall_info",
-    "landlock",          "listener",    "openat2",    "pidfd",
-    "proc_mem",          "process_vm",  "seccomp",    "sync_wake_up",
-    "wait_killable_recv"};
+inline constexpr std::array<std::string_view, 14> kFeatureNames{
+    "addfd_send", "close_range", "faccessat2",   "get_syscall_info",  "landlock",
+    "listener",   "openat2",     "pidfd",        "proc_mem",          "process_vm",
+    "seccomp",    "statx",       "sync_wake_up", "wait_killable_recv"};
 
 // Whether a test takes it away. The variable is read once; after that this is safe in a child
 // between fork and exec.

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -38,6 +39,7 @@ int execute_descriptor(long&) {
 }
 
 int extended_stat(long&) {
+  if (is_taken_away(Feature::kStatx)) return EPERM;
   struct statx found {};
   return failed(::syscall(SYS_statx, AT_FDCWD, "/", 0, STATX_BASIC_STATS, &found) == 0);
 }
@@ -86,6 +88,18 @@ int pseudo_terminal(long&) {
   const UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   return failed(terminal && ::unlockpt(terminal.get()) == 0 &&
                 UniqueFd(::open(::ptsname(terminal.get()), O_RDWR | O_NOCTTY)).get() >= 0);
+}
+
+// Of itself, as the launcher does before it executes the command.
+int lower_limits(long&) {
+  for (const auto which :
+       {RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU}) {
+    rlimit limit{};
+    if (::getrlimit(which, &limit) != 0) return errno;
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_cur, 1UL << 40);
+    if (::setrlimit(which, &limit) != 0) return errno;
+  }
+  return 0;
 }
 
 int descriptor_limit(long& detail) {

@@ -40,6 +40,7 @@ int pidfd_send_signal(long& detail);
 int pidfd_get_descriptor(long& detail);
 int landlock(long& detail);  // detail: the ABI
 int pseudo_terminal(long& detail);
+int lower_limits(long& detail);
 int descriptor_limit(long& detail);  // detail: RLIMIT_NOFILE's hard limit
 int yama(long& detail);              // detail: kernel.yama.ptrace_scope
 int foreign_abi(long& detail);       // a 32-bit call; may be fatal

@@ -86,6 +86,8 @@ constexpr auto kPrimitives = std::to_array<Primitive>({
     {"pidfd-getfd", "pidfd_getfd", p::pidfd_get_descriptor, kNewerKernel},
     {"landlock", "Landlock", p::landlock, kLandlock, "ABI "},
     {"pty", "a pseudo-terminal", p::pseudo_terminal, "mount /dev/pts with /dev/ptmx"},
+    {"rlimits", "setrlimit of CORE, MEMLOCK, NOFILE, DATA, FSIZE, CPU", p::lower_limits,
+     "allow setrlimit(2) and prlimit64(2) in the container's profile"},
     {"descriptors", "RLIMIT_NOFILE up to its hard limit", p::descriptor_limit,
      "a hard limit of 1024 open files or more", "hard limit "},
     {"yama", "kernel.yama.ptrace_scope (absent: not restricted by Yama)", p::yama, "", "scope "},
@@ -170,6 +172,7 @@ constexpr auto kNeeds = std::to_array<Need>({
     {"all", {"no-new-privs"}},
     {"all", {"proc-pid"}},
     {"all", {"memfd"}},
+    {"all", {"rlimits"}},
     {"all", {"execveat"}},
     {"notify", {"process-vm", "proc-mem"}},
     {"notify", {"seccomp-filter"}},
@@ -217,6 +220,7 @@ constexpr auto kWishes = std::to_array<Wish>({
     {"all", "affinity", "supervisor and program cannot be kept on one CPU: slower"},
     {"all", "process-vm", "memory is read through /proc/PID/mem or word by word: slower"},
     {"all", "openat2", "host folders are walked one name at a time: slower"},
+    {"all", "statx", "files of the host have no time of their creation"},
     {"all", "pty", "no terminal inside"},
 });
 

@@ -1,20 +1,53 @@
 #include "vfs/attributes.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include <cerrno>
 
+#include "base/feature.h"
+
 namespace vitrine::vfs {
 namespace {
 
+bool extended_stat(int dirfd, const char* name, int flags, Attributes& out) {
+  return !fails_as_absent(Feature::kStatx, EPERM) &&
+         ::statx(dirfd, name, flags, kAttributeMask, &out) == 0;
+}
+
+Attributes from_stat(const struct stat& from) {
+  Attributes to{};
+  to.stx_mask = STATX_BASIC_STATS;
+  to.stx_dev_major = ::major(from.st_dev);
+  to.stx_dev_minor = ::minor(from.st_dev);
+  to.stx_ino = from.st_ino;
+  to.stx_nlink = static_cast<std::uint32_t>(from.st_nlink);
+  to.stx_mode = static_cast<std::uint16_t>(from.st_mode);
+  to.stx_uid = from.st_uid;
+  to.stx_gid = from.st_gid;
+  to.stx_rdev_major = ::major(from.st_rdev);
+  to.stx_rdev_minor = ::minor(from.st_rdev);
+  to.stx_size = static_cast<std::uint64_t>(from.st_size);
+  to.stx_blksize = static_cast<std::uint32_t>(from.st_blksize);
+  to.stx_blocks = static_cast<std::uint64_t>(from.st_blocks);
+  to.stx_atime = to_statx(from.st_atim);
+  to.stx_mtime = to_statx(from.st_mtim);
+  to.stx_ctime = to_statx(from.st_ctim);
+  return to;
+}
+
 // Without setting off an automount, which would block. gVisor has none and refuses to be told so.
+// Filters that are older than statx(2) answer it with EPERM, upon which glibc gives up.
 Result<Attributes> look(int dirfd, const char* name, int flags) {
   Attributes result{};
-  if (::statx(dirfd, name, flags | AT_NO_AUTOMOUNT, kAttributeMask, &result) == 0) return result;
-  if (errno != EINVAL) return fail_errno("statx");
-  if (::statx(dirfd, name, flags, kAttributeMask, &result) != 0) return fail_errno("statx");
-  return result;
+  if (extended_stat(dirfd, name, flags | AT_NO_AUTOMOUNT, result)) return result;
+  if (errno == EINVAL && extended_stat(dirfd, name, flags, result)) return result;
+  if (errno != EPERM) return fail_errno("statx");
+  struct stat found {};
+  if (::fstatat(dirfd, name, &found, flags | AT_NO_AUTOMOUNT) != 0) return fail_errno("fstatat");
+  return from_stat(found);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Boots Debian 12's own kernel (linux-image-cloud-amd64, Linux 6.1) in qemu, with this checkout's command,
 # guests and core tests and the host's Python in its initial file system, and runs the tests there. By hand,
-# after tests/run.sh has built: without KVM a boot and a run take about a quarter of an hour.
+# after tests/run.sh has built: without KVM the core takes some 20 minutes.
 #
 #   tests/environments/kernel-6.1.sh                       the core: doctor, main job, refusals, calls, flip
 #   tests/environments/kernel-6.1.sh integration.test_x... these suites

@@ -21,6 +21,7 @@ NEWER_CALLS = ("statx openat2 faccessat2 close_range pidfd_open pidfd_getfd pidf
                "io_uring_setup process_madvise epoll_pwait2 mount_setattr memfd_secret rseq").split()
 # What the default profile of engines did not know in 2020, and answered with EPERM.
 UNKNOWN_IN_2020 = [name for name in NEWER_CALLS if name not in ("statx", "rseq", "clone3")]
+UNKNOWN_IN_2018 = ["statx", *UNKNOWN_IN_2020]
 
 NEW_LISTENER = "rule {action} seccomp 0 0xffffffff 1 1 8 8"  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 GET_SYSCALL_INFO = "rule {action} ptrace 0 0xffffffff 0x420e"
@@ -97,9 +98,9 @@ def docker_rules(path):
     return without(without(lines, namespaces, EPERM), ["clone3"], ENOSYS)
 
 
-def old_engine_rules(path):
+def old_engine_rules(path, unknown=UNKNOWN_IN_2020):
     """An engine of 2020: everything newer is EPERM, and other processes' memory needs a capability."""
-    lines = without(docker_rules(path), UNKNOWN_IN_2020, EPERM)
+    lines = without(docker_rules(path), unknown, EPERM)
     return without(lines, ["process_vm_readv", "process_vm_writev"], EPERM)
 
 

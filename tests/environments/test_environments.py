@@ -211,6 +211,12 @@ class Environments(Rebuilt):
                      "landlock": "refused", "openat2": "refused", "faccessat2": "refused"},
             reasons={"notify": "close_range"}))
 
+    def test_docker_of_2018(self):
+        self.check(self.docker(
+            rules=places.old_engine_rules(self.engine(), places.UNKNOWN_IN_2018), best="trace",
+            works=("trace", "syscall"), answers={"statx": "refused"},
+            reasons={"notify": "close_range"}))
+
     def test_hardened_pod(self):
         options = ["--caps", "0", "--uid", "1000", "--no-new-privs", "--read-only", "--tmpfs",
                    "/tmp=16m", "--pid-namespace"]
@@ -268,6 +274,13 @@ class Environments(Rebuilt):
 
     def test_no_devices(self):
         self.check(Place(["--uid", "1000", "--cover", "/dev"], answers={"pty": "absent"}))
+
+    def test_runtime_that_refuses_limits(self):
+        rules = places.OPEN + [f"rule {places.EPERM} setrlimit",
+                               f"rule-ne {places.EPERM} prlimit64 2 0"]
+        self.check(Place(["--uid", "1000"], rules, best=None, works=(),
+                         answers={"rlimits": "refused"},
+                         reasons=dict.fromkeys((*BACKENDS, "auto"), "setrlimit")))
 
     def test_few_descriptors(self):
         self.check(Place(["--uid", "1000", "--nofile", "128"]))
@@ -337,6 +350,9 @@ class Fallbacks(Rebuilt):
 
     def test_pidfd(self):
         self.without("pidfd")
+
+    def test_statx(self):
+        self.without("statx")
 
     def test_sync_wake_up(self):
         self.without("sync_wake_up")

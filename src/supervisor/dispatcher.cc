@@ -361,7 +361,8 @@ Status Dispatcher::finish(Waiting taken, tracee::Task& task, Answer answer) {
   }
   // Up to the answer: behind it the task may run at once, on this CPU.
   const Nanoseconds took = parts_.budget.elapsed() - decided.time;
-  Result<Outcome> outcome = parts_.interceptor.apply(std::move(taken.stop), std::move(answer.effect));
+  Result<Outcome> outcome =
+      parts_.interceptor.apply(std::move(taken.stop), std::move(answer.effect));
   if (!outcome) return tl::make_unexpected(outcome.error());
   record(std::move(decided), task, *outcome, took);
   return {};

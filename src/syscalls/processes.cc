@@ -85,6 +85,11 @@ Answer own_only(Context& context) {
   return deny(ESRCH, "process");
 }
 
+// The numbers that name no process are refused before anything is looked up (kernel/pid.c).
+Answer handle_pidfd_open(Context& context) {
+  return context.call.int_argument(0) <= 0 ? serve_error(EINVAL) : own_only(context);
+}
+
 // Groups stay inside the session that the launcher made, whatever numbers are given (setpgid(2)).
 Answer handle_setpgid(Context& context) { return own_only(context); }
 
@@ -114,7 +119,7 @@ void add_process_handlers(HandlerTable& table) {
   table.add("sched_getscheduler", own_only);
   table.add("sched_rr_get_interval", own_only);
   table.add("sched_getattr", own_only);
-  table.add("pidfd_open", own_only);
+  table.add("pidfd_open", handle_pidfd_open);
   table.add("prctl", handle_prctl);
   table.add("personality", handle_personality);
 }

@@ -19,13 +19,15 @@ bool is_managed(int resource) {
   return std::ranges::any_of(kManaged, [&](auto managed) { return resource == managed; });
 }
 
-Status lower_limit(pid_t tgid, int resource, rlimit wanted) {
+// `most`: what the supervisor's own limit of a managed resource is by now.
+Status lower_limit(pid_t tgid, int resource, rlimit wanted, std::uint64_t most) {
   const auto which = static_cast<__rlimit_resource>(resource);
   rlimit current{};
   if (::prlimit(tgid, which, nullptr, &current) != 0) return fail_errno("prlimit");
   if (wanted.rlim_cur > wanted.rlim_max) return fail(EINVAL, "prlimit");
   if (is_managed(resource)) {
-    if (wanted.rlim_cur > current.rlim_cur) return fail(EPERM, "prlimit");
+    if (wanted.rlim_cur > std::max<std::uint64_t>(current.rlim_cur, most))
+      return fail(EPERM, "prlimit");
     wanted.rlim_max = current.rlim_max;
   }
   // The supervisor may be root: what the kernel would let root do is not the program's.
@@ -40,7 +42,8 @@ Answer set_limit(Context& context, pid_t pid, int resource, std::uint64_t addres
   if (!wanted) return serve_error(wanted.error().code);
   const tracee::Task* target = pid == 0 ? &context.task : context.tasks.find(pid);
   if (target == nullptr) return deny(ESRCH, "process");
-  const Status lowered = lower_limit(target->tgid, resource, *wanted);
+  const std::uint64_t most = resource == RLIMIT_FSIZE ? context.files.file_size_limit() : 0;
+  const Status lowered = lower_limit(target->tgid, resource, *wanted, most);
   if (!lowered) {
     return lowered.error().code == EPERM ? deny(EPERM, "limit") : serve_error(lowered.error().code);
   }

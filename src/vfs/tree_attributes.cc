@@ -228,6 +228,7 @@ Status TreeFileSystem::stat_filesystem_of(const Place& place, struct statfs& out
   out.f_flags = ST_NOSUID;
   if (!place.scratch()) {
     out.f_flags |= ST_RDONLY;
+    if (place.proc() == nullptr) out.f_blocks = out.f_files = 1;  // full
     return {};
   }
   const ScratchVolume& volume = *place.scratch()->volume;

@@ -132,7 +132,7 @@ class TreeFileSystem final : public FileSystem {
   Result<ScratchNodePtr> folder_for_new_name(const Caller& caller, const ParentAndName& at,
                                              bool folder);
   // The scratch folder and the name that may be taken away.
-  Result<ScratchNodePtr> folder_for_removal(const ParentAndName& at);
+  Result<ScratchNodePtr> folder_for_removal(const Caller& caller, const ParentAndName& at);
   Result<ScratchNodePtr> writable_place(const Caller& caller, const DirectoryRef& base,
                                         std::string_view path, FinalLink final);
 

@@ -33,14 +33,21 @@ Result<ScratchNodePtr> TreeFileSystem::folder_for_new_name(const Caller& caller,
   return at.folder.scratch();
 }
 
-Result<ScratchNodePtr> TreeFileSystem::folder_for_removal(const ParentAndName& at) {
+Result<ScratchNodePtr> TreeFileSystem::folder_for_removal(const Caller& caller,
+                                                          const ParentAndName& at) {
   if (at.folder.proc() != nullptr) return fail(EPERM, "remove");
   if (is_mount_point(at)) {
     const MountNode& mount = *at.folder.mount->find(at.name);
     if (mount.kind == MountNode::Kind::kHidden) return fail(ENOENT, "remove");
     return fail(EBUSY, "remove");
   }
-  if (!at.folder.scratch()) return fail(EROFS, "remove");
+  if (!at.folder.scratch()) {
+    // What does not exist is not there to be removed, wherever it is.
+    auto existing = resolver_.child(caller, at.folder, at.name);
+    if (!existing) return pass_on(existing.error());
+    if (auto status = resolver_.verify(*existing); !status) return pass_on(status.error());
+    return fail(EROFS, "remove");
+  }
   if (!at.folder.scratch()->permits(X_OK)) return fail(EACCES, "remove");
   return at.folder.scratch();
 }
@@ -110,7 +117,7 @@ Status TreeFileSystem::unlink(const Caller& caller, const DirectoryRef& base,
   auto at = resolver_.resolve_parent(caller, base->place(), path);
   if (!at) return pass_on(at.error());
   if (at->last != Last::kName) return fail(EISDIR, "unlink");
-  auto folder = folder_for_removal(*at);
+  auto folder = folder_for_removal(caller, *at);
   if (!folder) return pass_on(folder.error());
   if (at->trailing_slash) {
     const ScratchNodePtr node = Scratch::find(**folder, at->name);
@@ -127,7 +134,7 @@ Status TreeFileSystem::remove_directory(const Caller& caller, const DirectoryRef
   if (at->last == Last::kDot) return fail(EINVAL, "rmdir");
   if (at->last == Last::kDotDot) return fail(ENOTEMPTY, "rmdir");
   if (at->last == Last::kRoot) return fail(EBUSY, "rmdir");
-  auto folder = folder_for_removal(*at);
+  auto folder = folder_for_removal(caller, *at);
   if (!folder) return pass_on(folder.error());
   return scratch_.remove_folder(*folder, at->name);
 }
@@ -148,9 +155,12 @@ Status TreeFileSystem::rename(const Caller& caller, const DirectoryRef& from_bas
   if (source->last != Last::kName) return fail(EBUSY, "rename");
   if (target->last != Last::kName)
     return fail((flags & RENAME_NOREPLACE) != 0 ? EEXIST : EBUSY, "rename");
-  auto from_folder = folder_for_removal(*source);
+  auto from_folder = folder_for_removal(caller, *source);
   if (!from_folder) return pass_on(from_folder.error());
-  auto to_folder = folder_for_removal(*target);
+  auto to_folder = folder_for_removal(caller, *target);
+  // There, a name would be made.
+  if (!to_folder && to_folder.error().code == ENOENT && !is_mount_point(*target))
+    return fail(EROFS, "rename");
   if (!to_folder) return pass_on(to_folder.error());
   const ScratchNodePtr node = Scratch::find(**from_folder, source->name);
   const ScratchNodePtr victim = Scratch::find(**to_folder, target->name);

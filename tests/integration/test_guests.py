@@ -26,6 +26,9 @@ class Guests(Case):
     def test_path_only(self):
         self.compare("path_only")
 
+    def test_absent(self):
+        self.compare("absent")
+
     def test_sockets(self):
         self.compare("sockets", ["--processes", "4"])
 

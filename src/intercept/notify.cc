@@ -25,8 +25,15 @@ bool is_gone(int error) { return error == ENOENT; }
 
 constexpr Outcome kGone{.result = 0, .known = false, .delivered = false};
 
+// Calls that a signal ends natively, too: they wait for what other processes do.
+bool waits_natively(const arch::SyscallRow& row, std::span<const std::uint64_t, 6> arguments) {
+  const int command = static_cast<int>(arguments[1]);
+  return row.name == "flock" || row.name == "connect" ||
+         (row.name == "fcntl" && (command == F_SETLKW || command == F_OFD_SETLKW));
+}
+
 // A signal takes a task out of the wait for our answer with ERESTARTSYS, and a handler without
-// SA_RESTART would make that EINTR, which none of these calls gives natively. ERESTARTNOINTR
+// SA_RESTART would make that EINTR, which the other calls do not give natively. ERESTARTNOINTR
 // (include/linux/errno.h) makes it enter the call again behind every handler.
 Status keep_restarting(pid_t tid) {
   constexpr std::int64_t kRestartSys = -512;
@@ -38,7 +45,7 @@ Status keep_restarting(pid_t tid) {
   const bool answered_here = row != nullptr && row->disposition != arch::kNative &&
                              !(row->disposition == arch::kConditional &&
                                allowed_natively(row->name, registers->arguments()));
-  if (!answered_here) return {};
+  if (!answered_here || waits_natively(*row, registers->arguments())) return {};
   registers->set_result(kRestartNoInterrupt);
   return registers->apply_to(tid);
 }

@@ -14,27 +14,27 @@ namespace {
 
 constexpr int kLargestPipe = 64 * 1024;  // what a pipe has without asking
 
-Status check_open(Context& context) {
-  Result<vfs::FileSystem::GuestFd> fd = guest_fd(context, 0);
-  if (!fd) return tl::make_unexpected(fd.error());
-  struct statx found {};
-  return context.files.stat_descriptor(context.caller(), *fd, found);
+// What a lock that somebody else has gives: the call waits, or fails.
+Answer answer_lock(Context& context, const Status& locked, bool waits) {
+  if (locked) return serve();
+  if (locked.error().code != EAGAIN) return answer_error(context, locked.error());
+  if (waits) return {Wait{}, {Action::kServe, 0, "lock"}};
+  return serve_error(EAGAIN);
 }
 
-// Record locks never reach the host's files: two runs, or a run and the host, would meet on them.
-// One process cannot conflict with itself (fcntl(2), "Advisory record locking"), so with a single
-// process every lock is granted.
 Answer record_lock(Context& context) {
-  if (Status open = check_open(context); !open) return serve_error(EBADF);
+  Result<vfs::FileSystem::GuestFd> fd = guest_fd(context, 0);
+  if (!fd) return serve_error(EBADF);
   const std::uint64_t address = context.call.event.arguments[2];
   Result<struct flock> lock = context.memory.read_value<struct flock>(address);
   if (!lock) return serve_error(lock.error().code);
   const bool known = lock->l_type == F_RDLCK || lock->l_type == F_WRLCK || lock->l_type == F_UNLCK;
   if (!known) return serve_error(EINVAL);
   const int command = context.call.int_argument(1);
-  if (command != F_GETLK && command != F_OFD_GETLK) return serve();
-  lock->l_type = F_UNLCK;
-  return answer_with(context, address, *lock);
+  const Status done = context.files.lock_record(context.caller(), *fd, command, *lock);
+  if (done && (command == F_GETLK || command == F_OFD_GETLK))
+    return answer_with(context, address, *lock);
+  return answer_lock(context, done, command == F_SETLKW || command == F_OFD_SETLKW);
 }
 
 Answer handle_fcntl(Context& context) {
@@ -64,12 +64,14 @@ Answer handle_fcntl(Context& context) {
 }
 
 Answer handle_flock(Context& context) {
-  if (Status open = check_open(context); !open) return serve_error(EBADF);
+  Result<vfs::FileSystem::GuestFd> fd = guest_fd(context, 0);
+  if (!fd) return serve_error(EBADF);
   const int operation = context.call.int_argument(1) & ~LOCK_NB;
   if (operation != LOCK_SH && operation != LOCK_EX && operation != LOCK_UN) {
     return serve_error(EINVAL);
   }
-  return serve();
+  const bool waits = (context.call.int_argument(1) & LOCK_NB) == 0;
+  return answer_lock(context, context.files.lock_whole(context.caller(), *fd, operation), waits);
 }
 
 // Commands outside the filter's list. Those that could reach beyond the descriptor are forbidden by

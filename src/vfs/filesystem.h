@@ -30,6 +30,7 @@
 #include "core/file_rules.h"
 #include "core/sighting.h"
 
+struct flock;
 struct statx;
 
 namespace vitrine::vfs {
@@ -186,6 +187,10 @@ class FileSystem {
   virtual Status allocate_descriptor(const Caller&, GuestFd, int mode, off_t offset,
                                      off_t length) = 0;
   virtual Status stat_filesystem_descriptor(const Caller&, GuestFd, struct statfs& out) = 0;
+  // flock(2): operation LOCK_SH, LOCK_EX or LOCK_UN. EAGAIN: somebody else of the run holds it.
+  virtual Status lock_whole(const Caller&, GuestFd, int operation) = 0;
+  // fcntl(2), F_GETLK to F_OFD_SETLKW; none of them waits. EAGAIN likewise.
+  virtual Status lock_record(const Caller&, GuestFd, int command, struct flock& lock) = 0;
   // Guest path of what the descriptor refers to (as readlink of /proc/self/fd/N shows it).
   virtual Result<std::string> path_of_descriptor(const Caller&, GuestFd) = 0;
 

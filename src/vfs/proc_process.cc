@@ -260,7 +260,7 @@ Result<std::string> Proc::descriptor_info(const ProcNode& node) const {
   return each_line(*text, [](std::string_view line, std::string& out) {
     if (line.starts_with("mnt_id:"))
       out += "mnt_id:\t1\n";
-    else if (!line.starts_with("ino:"))
+    else if (!line.starts_with("ino:") && !line.starts_with("lock:"))
       out.append(line);
   });
 }

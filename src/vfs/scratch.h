@@ -62,6 +62,12 @@ class Scratch {
   // Calls `sink` with pieces of the file's content, in order, holes as zeroes; false ends it.
   Status read_content(const ScratchNode& node,
                       const std::function<bool(std::string_view)>& sink) const;
+  // Every granted description is marked, so that dup(2) and fork(2) of it are known as the same: by
+  // a lock of one byte, far behind any end of a file, which /proc/PID/fdinfo shows. The guest's own
+  // locks never reach the kernel.
+  static constexpr std::uint64_t kFirstMark = std::uint64_t{1} << 62;
+  // Whether the description with this mark, of the memory file with this inode number, is open.
+  bool is_description_open(std::uint64_t inode, std::uint64_t mark) const;
   // The node whose memory file has this inode number.
   ScratchNodePtr node_of_memory_file(std::uint64_t inode) const;
 
@@ -95,6 +101,7 @@ class Scratch {
   std::vector<std::unique_ptr<ScratchVolume>> volumes_;
   std::unordered_map<std::uint64_t, ScratchNodePtr> live_;  // by memory file's inode
   std::uint64_t next_inode_ = 2;
+  std::uint64_t next_mark_ = kFirstMark;
   std::uint64_t peak_ = 0;
   bool refused_ = false;
 };

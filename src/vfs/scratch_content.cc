@@ -28,6 +28,14 @@ bool same(const statx_timestamp& a, const timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == static_cast<std::uint32_t>(b.tv_nsec);
 }
 
+struct flock lock_at(std::uint64_t byte) {
+  struct flock lock {};
+  lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(byte);
+  lock.l_len = 1;
+  return lock;
+}
+
 // Reads [offset, offset + length) of `fd` into `out`.
 Status read_range(int fd, std::uint64_t offset, std::uint64_t length, std::string& out) {
   out.resize(length);
@@ -201,7 +209,21 @@ void Scratch::measure() {
 
 Result<UniqueFd> Scratch::open(const ScratchNodePtr& node, int flags) {
   if (auto status = make_live(node); !status) return pass_on(status.error());
-  return reopen(node->content.file.get(), flags);
+  auto granted = reopen(node->content.file.get(), flags);
+  if (!granted) return granted;
+  // Where it fails, locks go by the descriptor's number.
+  struct flock mark = lock_at(next_mark_++);
+  mark.l_type = (flags & O_ACCMODE) == O_WRONLY ? F_WRLCK : F_RDLCK;
+  (void)::fcntl(granted->get(), F_OFD_SETLK, &mark);
+  return granted;
+}
+
+bool Scratch::is_description_open(std::uint64_t inode, std::uint64_t mark) const {
+  const ScratchNodePtr node = node_of_memory_file(inode);
+  if (!node || !node->content.file) return false;
+  struct flock lock = lock_at(mark);
+  lock.l_type = F_WRLCK;
+  return ::fcntl(node->content.file.get(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
 Status Scratch::set_times(ScratchNode& node, const timespec times[2]) {

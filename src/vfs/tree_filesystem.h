@@ -1,10 +1,12 @@
 // TreeFileSystem: FileSystem over a MountTree. The implementation is split by what is done:
-// tree_build.cc, tree_open.cc, tree_names.cc, tree_attributes.cc, tree_descriptors.cc, collect.cc.
+// tree_build.cc, tree_open.cc, tree_names.cc, tree_attributes.cc, tree_descriptors.cc,
+// tree_locks.cc, collect.cc.
 #pragma once
 
 #include <memory>
 #include <string>
 
+#include "vfs/file_locks.h"
 #include "vfs/filesystem.h"
 #include "vfs/mount_tree.h"
 #include "vfs/open_table.h"
@@ -71,6 +73,8 @@ class TreeFileSystem final : public FileSystem {
   Status truncate_descriptor(const Caller&, GuestFd, off_t) override;
   Status allocate_descriptor(const Caller&, GuestFd, int, off_t, off_t) override;
   Status stat_filesystem_descriptor(const Caller&, GuestFd, struct statfs&) override;
+  Status lock_whole(const Caller&, GuestFd, int) override;
+  Status lock_record(const Caller&, GuestFd, int, struct flock&) override;
   Result<std::string> path_of_descriptor(const Caller&, GuestFd) override;
 
   Result<UniqueFd> create_shared_memory(std::uint64_t size) override {
@@ -97,6 +101,14 @@ class TreeFileSystem final : public FileSystem {
     const MountNode* device = nullptr;  // one of our devices
   };
   Result<Described> describe(GuestFd fd);
+  // What a lock on a descriptor is a lock of.
+  struct Lockable {
+    FileLocks::File file;
+    std::uint64_t seen_inode = 0;
+    std::uint64_t size = 0;
+  };
+  Result<Lockable> lockable(GuestFd fd);
+  bool is_held(const FileLock& lock);
   Result<Attributes> attributes_of_described(const Described& described);
   Result<std::string> name_of_descriptor(GuestFd fd);
   Result<ScratchNodePtr> node_of_descriptor(const DescriptorPlace& place);
@@ -143,6 +155,7 @@ class TreeFileSystem final : public FileSystem {
   Proc proc_;
   Resolver resolver_;
   OpenTable table_;
+  FileLocks locks_{[this](const FileLock& lock) { return is_held(lock); }};
   SystemView system_;
   DirectoryRef root_;
   timespec built_at_{};

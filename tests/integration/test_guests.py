@@ -8,20 +8,28 @@ GUESTS = os.path.join(SOURCE, "tests", "guests")
 
 
 class Guests(Case):
-    def compare(self, name, options=(), arguments=(), **kwargs):
+    def compare(self, name, options=(), arguments=(), backends=BACKENDS):
         """`name`.py gets an empty folder as its argument: /tmp/guest inside."""
         def check(shop, backend):
             with open(os.path.join(GUESTS, name + ".py"), encoding="utf-8") as f:
                 script = shop.file(name + ".py", f.read())
             folder = tempfile.mkdtemp(prefix="guest-", dir=shop.path)
             os.chmod(folder, 0o777)
-            bare = shop.native([PYTHON, "-B", script, folder, *arguments], **kwargs)
+            bare = shop.native([PYTHON, "-B", script, folder, *arguments])
             run = shop.run([PYTHON, "-B", script, "/tmp", *arguments], options, backend=backend)
             self.assertEqual((run.status, run.err.decode(), run.out.decode()),
                              (bare.returncode, bare.stderr.decode(), bare.stdout.decode()))
             self.assertNotEqual(bare.stdout, b"")
             self.assertEqual(bare.returncode, 0)
-        self.everywhere(check)
+        self.everywhere(check, backends)
+
+    def test_locks(self):
+        self.compare("locks", ["--processes", "4"])
+
+    def test_locks_where_signals_take_tasks_out_of_their_wait(self):
+        os.environ["VITRINE_TEST_ABSENT"] = "wait_killable_recv"
+        self.addCleanup(os.environ.pop, "VITRINE_TEST_ABSENT")
+        self.compare("locks", ["--processes", "4"], backends=("notify",))
 
     def test_path_only(self):
         self.compare("path_only")

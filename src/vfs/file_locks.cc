@@ -1,0 +1,101 @@
+#include "vfs/file_locks.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace vitrine::vfs {
+namespace {
+
+constexpr std::size_t kMostLocks = 16 * 1024;
+
+bool overlap(const FileLock& a, const FileLock& b) { return a.start <= b.end && b.start <= a.end; }
+
+bool same_holder(const FileLock& a, const FileLock& b) {
+  return a.whole == b.whole && a.owner == b.owner;
+}
+
+bool in_the_way(const FileLock& held, const FileLock& wanted) {
+  return held.whole == wanted.whole && held.owner != wanted.owner && overlap(held, wanted) &&
+         (held.exclusive || wanted.exclusive);
+}
+
+// `wanted` grown by a neighbour that can be told from it by nothing.
+bool absorb(FileLock& wanted, const FileLock& held) {
+  if (!same_holder(held, wanted) || held.exclusive != wanted.exclusive) return false;
+  const bool before = held.end != UINT64_MAX && held.end + 1 == wanted.start;
+  const bool behind = wanted.end != UINT64_MAX && wanted.end + 1 == held.start;
+  if (!before && !behind) return false;
+  wanted.start = std::min(wanted.start, held.start);
+  wanted.end = std::max(wanted.end, held.end);
+  return true;
+}
+
+}  // namespace
+
+std::optional<FileLock> FileLocks::conflict(const File& file, const FileLock& wanted) {
+  const auto found = files_.find(file);
+  if (found == files_.end()) return std::nullopt;
+  std::vector<FileLock>& locks = found->second;
+  for (std::size_t i = 0; i < locks.size();) {
+    if (!in_the_way(locks[i], wanted)) {
+      ++i;
+      continue;
+    }
+    if (is_held_(locks[i])) return locks[i];
+    const FileLock gone = locks[i];
+    count_ -= std::erase_if(locks, [&](const FileLock& each) { return same_holder(each, gone); });
+    i = 0;
+  }
+  return std::nullopt;
+}
+
+Status FileLocks::set(const File& file, const FileLock& wanted) {
+  if (conflict(file, wanted)) return fail(EAGAIN, "lock");
+  if (count_ >= kMostLocks) forget_unheld();
+  if (count_ >= kMostLocks) return fail(ENOLCK, "lock");
+  release(file, wanted);
+  std::vector<FileLock>& locks = files_[file];
+  FileLock made = wanted;
+  count_ -= std::erase_if(locks, [&](const FileLock& each) { return absorb(made, each); });
+  locks.push_back(made);
+  ++count_;
+  return {};
+}
+
+void FileLocks::release(const File& file, const FileLock& given) {
+  const auto found = files_.find(file);
+  if (found == files_.end()) return;
+  std::vector<FileLock> kept;
+  for (const FileLock& held : found->second) {
+    if (!same_holder(held, given) || !overlap(held, given)) {
+      kept.push_back(held);
+      continue;
+    }
+    FileLock rest = held;
+    if (held.start < given.start) {
+      rest.end = given.start - 1;
+      kept.push_back(rest);
+    }
+    if (held.end > given.end) {
+      rest = held;
+      rest.start = given.end + 1;
+      kept.push_back(rest);
+    }
+  }
+  count_ = count_ - found->second.size() + kept.size();
+  if (kept.empty())
+    files_.erase(found);
+  else
+    found->second = std::move(kept);
+}
+
+void FileLocks::forget_unheld() {
+  for (auto each = files_.begin(); each != files_.end();) {
+    std::vector<FileLock>& locks = each->second;
+    count_ -= std::erase_if(locks, [this](const FileLock& lock) { return !is_held_(lock); });
+    each = locks.empty() ? files_.erase(each) : std::next(each);
+  }
+}
+
+}  // namespace vitrine::vfs

@@ -2,6 +2,7 @@
 
 #include <linux/audit.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -141,6 +142,21 @@ Result<std::optional<Stop>> PtraceBackend::on_entry(const tracee::TaskEvent& eve
   return Stop(*call, 0);
 }
 
+// Most calls: what the kernel says of them suffices, and their registers need not be fetched. Not
+// for close_range(2), which on_entry() may have to change.
+bool PtraceBackend::goes_on(pid_t tid, const __ptrace_syscall_info& info) {
+  SyscallEvent call;
+  call.tid = tid;
+  call.audit_arch = info.arch;
+  call.number = info.entry.nr & 0xffffffff;
+  std::copy(std::begin(info.entry.args), std::end(info.entry.args), call.arguments.begin());
+  call.instruction_pointer = info.instruction_pointer;
+  const bool simple = call.audit_arch == arch::kNativeAuditArch && call.number != SYS_close_range;
+  if (!simple || !is_native(call)) return false;
+  note_entry(call);
+  return true;
+}
+
 // Data for the kernel is read before the call, data from it behind the call.
 void PtraceBackend::note_entry(const SyscallEvent& event) {
   if (!observer_) return;
@@ -198,7 +214,9 @@ Result<std::optional<Stop>> PtraceBackend::on_stop(const tracee::TaskEvent& even
   if (mode_ == Mode::kTrace) return resumed(event.tid);  // an exit, on the way of an execution
   Result<__ptrace_syscall_info> info = tracee::syscall_info(event.tid);
   if (!info) return tl::make_unexpected(info.error());
-  if (info->op == PTRACE_SYSCALL_INFO_ENTRY) return on_entry(event);
+  if (info->op == PTRACE_SYSCALL_INFO_ENTRY) {
+    return goes_on(event.tid, *info) ? resumed(event.tid) : on_entry(event);
+  }
   if (observer_) note_exit(event.tid, info->exit.rval);
   return resumed(event.tid);
 }

@@ -45,6 +45,7 @@ class PtraceBackend final : public Interceptor {
                                 const tracee::Registers& registers) const;
   bool is_native(const SyscallEvent& event) const;
   Result<std::optional<Stop>> on_entry(const tracee::TaskEvent& event);
+  bool goes_on(pid_t tid, const __ptrace_syscall_info& info);
   void note_entry(const SyscallEvent& event);
   void note_exit(pid_t tid, std::int64_t result);
 

@@ -23,9 +23,15 @@ Result<UniqueFd> take_signals() {
 }
 
 std::vector<signalfd_siginfo> read_signals(int fd) {
+  constexpr std::size_t kAtOnce = 16;
   std::vector<signalfd_siginfo> all;
-  signalfd_siginfo info{};
-  while (::read(fd, &info, sizeof info) == sizeof info) all.push_back(info);
+  ssize_t size = 0;
+  do {
+    const std::size_t before = all.size();
+    all.resize(before + kAtOnce);
+    size = ::read(fd, &all[before], kAtOnce * sizeof all[0]);
+    all.resize(before + (size > 0 ? static_cast<std::size_t>(size) / sizeof all[0] : 0));
+  } while (size == static_cast<ssize_t>(kAtOnce * sizeof all[0]));  // fewer: there are no more
   return all;
 }
 

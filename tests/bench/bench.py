@@ -142,12 +142,13 @@ def workloads(bench, quick):
 def audit_cost(runs):
     """What a log of every call adds, beside what strace adds that writes one as well: to a run without
     a log, and, in brackets, to the bare program."""
-    words = {"python3 -c pass": [PYTHON, "-c", "pass"],
-             "import a dozen": [PYTHON, "-c", STDLIB],
-             "a C program's 60,000 calls": [os.path.join(find_guests(), "bench_calls"), CALLS_PATH, "5000"]}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        guest = os.path.join(find_guests(), "bench_calls")
+        words = {"python3 -c pass": [PYTHON, "-c", "pass"],
+                 "import a dozen": [PYTHON, "-c", STDLIB],
+                 "calls of a C program": [guest, CALLS_PATH, "3000", folder]}
         log = os.path.join(folder, "log")
-        show = [find_vitrine(), "-q", "--ro", CALLS_PATH]
+        show = [find_vitrine(), "-q", "--ro", CALLS_PATH, "--scratch", folder]
         plain = tools.Tool("vitrine", [*show, "--"])
         ours = tools.Tool("vitrine --audit-level all",
                           [*show, "--audit-level", "all", "--audit", log, "--"])

@@ -18,7 +18,7 @@ namespace {
 // close(2) is native, so the table learns of it by looking at what is still open; a descriptor that
 // was granted last may not have reached the guest's table yet.
 constexpr std::uint64_t kYoungest = 64;
-constexpr std::size_t kMaxListedEntries = 1U << 18;  // at most some 80 MB of names
+constexpr std::size_t kMaxListedBytes = 64U << 20;
 // What snapshots may hold together: /proc/self/smaps of a large program is a few MiB.
 constexpr std::uint64_t kMaxSnapshotBytes = 16U << 20;
 constexpr std::uint64_t kPage = 4096;
@@ -57,7 +57,7 @@ void OpenTable::sweep() {
   std::erase_if(entries_, [&](const auto& each) {
     const bool young = each.second.serial + kYoungest >= next_serial_;
     if (each.second.bytes != 0 || young || open.contains(each.first)) return false;
-    listed_entries_ -= each.second.listing.size();
+    listed_bytes_ -= each.second.listing.bytes();
     return true;
   });
 }
@@ -141,17 +141,17 @@ OpenTable::Entry* OpenTable::find(const Attributes& seen) {
   return found == entries_.end() ? nullptr : &found->second;
 }
 
-void OpenTable::keep_listing(Entry& entry, std::vector<ListEntry> listing) {
-  listed_entries_ -= entry.listing.size();
-  entry.listing.clear();
-  if (listed_entries_ + listing.size() > kMaxListedEntries) {
+void OpenTable::keep_listing(Entry& entry, Listing listing) {
+  listed_bytes_ -= entry.listing.bytes();
+  entry.listing = {};
+  if (listed_bytes_ + listing.bytes() > kMaxListedBytes) {
     for (auto& [inode, other] : entries_) {
       other.listing = {};
       other.listed = false;
     }
-    listed_entries_ = 0;
+    listed_bytes_ = 0;
   }
-  listed_entries_ += listing.size();
+  listed_bytes_ += listing.bytes();
   entry.listing = std::move(listing);
   entry.listed = true;
 }

@@ -27,7 +27,7 @@ class OpenTable {
     Attributes attributes{};  // of a synthetic file, as the path shows them
     std::string path;         // guest path when it was opened
     std::uint64_t bytes = 0;  // of a snapshot: the memory that it holds
-    std::vector<ListEntry> listing;
+    Listing listing;
     bool listed = false;
     std::uint64_t serial = 0;
   };
@@ -46,7 +46,7 @@ class OpenTable {
   void set_device(DeviceNumber device) { device_ = device; }
   bool is_memory_file(const Attributes& seen) const { return device_of(seen) == device_; }
   // Keeps what all listings hold together within bounds.
-  void keep_listing(Entry& entry, std::vector<ListEntry> listing);
+  void keep_listing(Entry& entry, Listing listing);
 
   // Memory that snapshots hold, measured now: a mapping, or a descriptor in flight, holds one as
   // well as an open descriptor does.
@@ -64,7 +64,7 @@ class OpenTable {
   std::size_t sweep_at_ = 64;
   std::uint64_t next_serial_ = 0;
   DeviceNumber device_;
-  std::size_t listed_entries_ = 0;
+  std::size_t listed_bytes_ = 0;
   std::uint64_t snapshot_bytes_ = 0;
   const ProcessView* processes_ = nullptr;
   std::unordered_map<std::uint64_t, Entry> entries_;  // by inode

@@ -83,49 +83,54 @@ Result<DirectoryRef> TreeFileSystem::directory_of(const Caller&, GuestFd fd) {
 }
 
 // What mounts show in this folder covers, adds to and takes from what is there.
-void TreeFileSystem::overlay_mounts(const Caller& caller, const Place& folder,
-                                    std::vector<ListEntry>& entries) {
-  if (folder.mount == nullptr || folder.mount->children.empty()) return;
-  std::unordered_map<std::string_view, const MountNode*> mounts;
-  for (const auto& [name, mount] : folder.mount->children) mounts.emplace(name, mount.get());
-  std::erase_if(entries, [&](const ListEntry& entry) {
-    const auto mount = mounts.find(entry.name);
-    return mount != mounts.end();
-  });
+void TreeFileSystem::add_mounts(const Caller& caller, const Place& folder, Listing& listing) {
+  if (folder.mount == nullptr) return;
   for (const auto& [name, mount] : folder.mount->children) {
     auto place = resolver_.child(caller, folder, name);
     if (!place || !resolver_.verify(*place)) continue;
     const auto attributes = this->attributes(*place);
-    if (attributes) entries.push_back({attributes->stx_ino, name, entry_type(place->type)});
+    if (attributes) listing.add(attributes->stx_ino, name, entry_type(place->type));
   }
 }
 
-Result<std::vector<ListEntry>> TreeFileSystem::list(const Caller& caller,
-                                                    const DirectoryRef& folder) {
-  Place place = folder->place().copy();
-  if (auto status = resolver_.verify(place); !status) return pass_on(status.error());
-  Result<std::vector<ListEntry>> inside;
+Status TreeFileSystem::add_entries(const Caller& caller, const Place& place, Listing& listing) {
+  const auto add = [&](std::uint64_t inode, std::string_view name, std::uint8_t type) {
+    const bool covered = place.mount != nullptr && place.mount->find(name) != nullptr;
+    if (!covered) listing.add(inode, name, type);
+    return listing.size() <= kMaxListed;
+  };
+  Status visited;
   if (place.host() != nullptr) {
-    inside = list_host_folder(place.host()->fd.get());
+    visited = visit_host_folder(place.host()->fd.get(), [&](auto inode, auto name, auto type) {
+      return name == "." || name == ".." || add(inode, name, type);
+    });
   } else if (place.scratch()) {
     if (place.scratch()->removed) return fail(ENOENT, "getdents64");
     for (const auto& [name, node] : place.scratch()->children)
-      inside->push_back({node->inode, name, entry_type(node->mode & S_IFMT)});
+      (void)add(node->inode, name, entry_type(node->mode & S_IFMT));
   } else if (place.proc() != nullptr) {
-    inside = proc_.list(caller, *place.proc(), place.path);
+    auto entries = proc_.list(caller, *place.proc(), place.path);
+    if (!entries) return pass_on(entries.error());
+    for (const ListEntry& entry : *entries) (void)add(entry.inode, entry.name, entry.type);
   }
-  if (!inside) return inside;
-  overlay_mounts(caller, place, *inside);
+  if (visited && listing.size() > kMaxListed) return fail(ENOMEM, "getdents64");
+  return visited;
+}
 
+Result<Listing> TreeFileSystem::list(const Caller& caller, const DirectoryRef& folder) {
+  Place place = folder->place().copy();
+  if (auto status = resolver_.verify(place); !status) return pass_on(status.error());
   const auto own = attributes(place);
   std::uint64_t above = own ? own->stx_ino : 1;
   if (auto up = resolver_.resolve(caller, place, "..", FinalLink::kFollow)) {
     if (const auto parent = attributes(*up)) above = parent->stx_ino;
   }
-  std::vector<ListEntry> entries{{own ? own->stx_ino : 1, ".", DT_DIR}, {above, "..", DT_DIR}};
-  entries.insert(entries.end(), std::make_move_iterator(inside->begin()),
-                 std::make_move_iterator(inside->end()));
-  return entries;
+  Listing listing;
+  listing.add(own ? own->stx_ino : 1, ".", DT_DIR);
+  listing.add(above, "..", DT_DIR);
+  if (auto added = add_entries(caller, place, listing); !added) return pass_on(added.error());
+  add_mounts(caller, place, listing);
+  return listing;
 }
 
 Result<std::size_t> TreeFileSystem::read_directory(const Caller& caller, GuestFd fd,
@@ -142,9 +147,8 @@ Result<std::size_t> TreeFileSystem::read_directory(const Caller& caller, GuestFd
     if (!listing) return pass_on(listing.error());
     table_.keep_listing(*entry, std::move(*listing));
   }
-  const auto from = static_cast<std::size_t>(position);
-  std::size_t next = from;
-  auto used = encode_entries(entry->listing, std::min(from, entry->listing.size()), buffer, next);
+  std::size_t next = 0;
+  auto used = entry->listing.read(static_cast<std::size_t>(position), buffer, next);
   if (!used) return used;
   if (*used != 0 && ::lseek(entry->held.get(), static_cast<off_t>(next), SEEK_SET) < 0)
     return fail_errno("lseek");

@@ -123,8 +123,9 @@ class TreeFileSystem final : public FileSystem {
   Result<Attributes> attributes(const Place& place);
   Attributes fixed_attributes(const MountNode& node) const;
   Status stat_filesystem_of(const Place& place, struct statfs& out);
-  Result<std::vector<ListEntry>> list(const Caller& caller, const DirectoryRef& folder);
-  void overlay_mounts(const Caller& caller, const Place& folder, std::vector<ListEntry>& entries);
+  Result<Listing> list(const Caller& caller, const DirectoryRef& folder);
+  Status add_entries(const Caller& caller, const Place& place, Listing& listing);
+  void add_mounts(const Caller& caller, const Place& folder, Listing& listing);
 
   Result<Opened> open_place(const Caller& caller, Place place, int flags);
   Result<Opened> open_folder(Place place, int flags);

@@ -1,52 +1,21 @@
 #include "intercept/descriptor_channel.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
-#include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 
 namespace vitrine::intercept {
 
-namespace {
-
-struct Pair {
-  int ends[2] = {-1, -1};
-  int error = 0;
-};
-
-int make_pair(void* out) {
-  Pair& pair = *static_cast<Pair*>(out);
-  const int done = ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.ends);
-  pair.error = done == 0 ? 0 : errno;
-  return 0;
-}
-
-// A socket tells its peer who made it. That is not the supervisor but a process that shares our
-// descriptors and memory for this one call, while we wait (CLONE_VFORK).
-Result<Pair> pair_of_nobody() {
-  constexpr int kFlags = CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD;
-  alignas(16) static thread_local std::array<char, 16 * 1024> stack;
-  Pair pair;
-  const int pid = ::clone(make_pair, stack.data() + stack.size(), kFlags, &pair);
-  if (pid < 0) return fail_errno("clone");
-  while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) continue;
-  if (pair.error != 0) return fail(pair.error, "socketpair");
-  return pair;
-}
-
-}  // namespace
-
 Result<DescriptorChannel> DescriptorChannel::create(int lowest) {
-  const Result<Pair> pair = pair_of_nobody();
-  if (!pair) return tl::make_unexpected(pair.error());
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return fail_errno("socketpair");
+  }
   DescriptorChannel channel;
-  channel.own_.reset(pair->ends[0]);
-  const UniqueFd guest(pair->ends[1]);
+  channel.own_.reset(ends[0]);
+  const UniqueFd guest(ends[1]);
   // What the program sends is refused, not queued.
   if (::shutdown(channel.own_.get(), SHUT_RD) != 0) return fail_errno("shutdown");
   // At its final number already, or above it: the descriptor table grows here. In a table that is

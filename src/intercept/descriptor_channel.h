@@ -5,8 +5,7 @@
 //
 // A program that knows where to look still reaches its end: by recvmsg(2), poll(2), SCM_RIGHTS.
 // That harms nobody but itself: all that ever travels is what it was granted, nothing can be sent
-// to us, and the credentials of the other end (SO_PEERCRED, SO_PEERPIDFD) are those of a process
-// that has ended.
+// to us, and what a socket tells of its peer's process (SO_PEERCRED, SO_PEERPIDFD) is supervised.
 #pragma once
 
 #include <cstdint>

@@ -9,6 +9,7 @@
 #include "audit/log_filter.h"
 #include "audit/log_show.h"
 #include "audit/sha256.h"
+#include "core/secrets.h"
 
 namespace vitrine::audit {
 namespace {
@@ -205,6 +206,7 @@ std::string profile_line(const DenialKey& denial) {
                      path->bytes.find('*') == std::string::npos;
   if (!plain || !(denial.rule == "default" || denial.error == "EROFS")) return "";
   if (denial.error != "EROFS") {
+    if (may_hold_secrets(path->bytes)) return "";
     return denial.error == "EPERM" ? "" : "{\"show\": " + Json(path->bytes).dump() + "}";
   }
   const std::size_t slash = path->bytes.rfind('/');

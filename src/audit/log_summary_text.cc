@@ -33,7 +33,10 @@ std::string words(const Json& object, std::string_view name) {
 // "1.25" of a number field, "none" of null or of what is missing.
 std::string figure(const Json* object, std::string_view name) {
   const Json* value = object == nullptr ? nullptr : find_field(*object, name);
-  return value != nullptr && value->is_number() ? value->dump() : "none";
+  if (value == nullptr || !value->is_number()) return "none";
+  if (!value->is_number_float()) return value->dump();
+  const auto number = value->get<double>();
+  return number < 100 ? fmt::format("{:.3g}", number) : fmt::format("{:.0f}", number);
 }
 
 // The same of a field that counts bytes: "64 MiB".
@@ -64,9 +67,7 @@ void add_budgets(std::string& out, const LogSummary& summary) {
   if (report == nullptr) return;
   const Json* used = find_field(*report, "usage");
   const Json* limits = find_field(*report, "limits");
-  print(out,
-        "budgets    wall {} of {} s; cpu {}+{} of {} s; memory {} of {} bytes; output {} of {} "
-        "bytes\n",
+  print(out, "budgets    wall {} of {} s; cpu {}+{} of {} s; memory {} of {}; output {} of {}\n",
         figure(used, "wall_s"), figure(limits, "wall_s"), figure(used, "cpu_user_s"),
         figure(used, "cpu_system_s"), figure(limits, "cpu_s"), size(used, "memory_peak_bytes"),
         size(limits, "memory_bytes"), size(used, "output_bytes"), size(limits, "output_bytes"));

@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "core/secrets.h"
+
 namespace vitrine::cli {
 namespace {
 
@@ -18,6 +20,7 @@ std::string remedy_for(const Denial& denial) {
     return denial.error == "EROFS" ? "--scratch FOLDER gives a folder to write in" : "";
   }
   if (denial.error == "EROFS") return "--scratch FOLDER gives a folder to write in";
+  if (may_hold_secrets(denial.target)) return "it may hold secrets";
   if (denial.rule == "default") return "--ro " + denial.target + " shows it";
   return "";
 }

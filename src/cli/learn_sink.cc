@@ -86,8 +86,8 @@ std::string reason_for(const SyscallRecord& record, const std::string& what) {
            "one";
   }
   if (decision.rule == kHiddenRule) {
-    return policy::may_hold_secrets(what) ? "it may hold secrets; --ro " + what + " grants it"
-                                          : "the host's own is never shown";
+    return may_hold_secrets(what) ? "it may hold secrets; --ro " + what + " grants it"
+                                  : "the host's own is never shown";
   }
   if (decision.rule == "network") return "no profile allows the network";
   if (decision.rule.starts_with("limit:")) return "the budget of " + decision.rule.substr(6);

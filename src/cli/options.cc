@@ -357,7 +357,7 @@ Status check_together(const RunOptions& options) {
 
 Status check_learning(const RunOptions& options) {
   if (options.help || options.version) return {};
-  if (options.learn->file.empty()) return fail_invalid("learn: needs -o PROFILE");
+  if (options.learn->file.empty()) return fail_invalid("needs -o PROFILE");
   if (options.learn->merge && !options.profiles.empty()) {
     return fail_invalid(
         "--merge: the profile that is added to is the one to run under; leave out --profile");

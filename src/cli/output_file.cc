@@ -1,6 +1,7 @@
 #include "cli/output_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -52,10 +53,15 @@ Status write_whole(int fd, std::string_view text) {
 }
 
 Result<NewFile> NewFile::create(const std::string& name) {
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY;
   const std::string temporary = name + ".part";
+  ::unlink(temporary.c_str());  // one that was left; somebody else's makes the next call fail
   UniqueFd fd(::open(temporary.c_str(), kFlags, 0666));
   if (!fd) return fail_errno(temporary);
+  struct stat former {};
+  if (::stat(name.c_str(), &former) == 0 && ::fchmod(fd.get(), former.st_mode & 0777) != 0) {
+    return fail_errno(temporary);
+  }
   return NewFile(name, std::move(fd));
 }
 

@@ -27,7 +27,7 @@ Status write_whole(int fd, std::string_view text);
 // A file that appears under its name when it is complete, or not at all.
 class NewFile {
  public:
-  // Opens `name` with ".part" behind it. A symbolic link is not followed.
+  // Makes `name` with ".part" behind it, with the permissions of the file that has the name now.
   static Result<NewFile> create(const std::string& name);
   ~NewFile();
   NewFile(NewFile&& other) noexcept

@@ -71,7 +71,7 @@ class Learner {
   bool show_whole(const std::string& folder, const std::string& comment);
   std::optional<std::string> reason_against(const std::string& folder) const;
   bool is_covered(const std::string& path) const;
-  bool leads_somewhere(const std::string& folder) const;
+  void lead_to(const std::string& path);
   void add(FileRule rule, std::string comment);
   void add_scratch();
   void add_shown();
@@ -87,6 +87,7 @@ class Learner {
   std::set<std::string> listed_;
   std::set<std::string> folders_;             // that only have to exist
   std::map<std::string, std::string> links_;  // to folders: path, target
+  std::set<std::string> ways_;                // what entries make exist
   LearnedFiles result_;
 };
 
@@ -98,6 +99,10 @@ LearnedFiles Learner::learn() {
   add_shown();
   add_folders();
   for (const NotGranted& refusal : seen_.refusals()) result_.not_granted.push_back(refusal);
+  if (seen_.left_out() > 0) {
+    keep(std::to_string(seen_.left_out()) + " further uses of files",
+         "there are too many to learn");
+  }
   return std::move(result_);
 }
 
@@ -173,7 +178,8 @@ bool Learner::show_whole(const std::string& folder, const std::string& comment) 
 }
 
 void Learner::widen() {
-  for (const std::string& folder : listed_) {
+  for (const std::string& folder : listed_) {  // in order: a folder before what it holds
+    if (is_covered(folder)) continue;
     if (!show_whole(folder, "listed")) folders_.insert(folder);
   }
   std::map<std::string, std::size_t> counts;
@@ -188,25 +194,28 @@ void Learner::widen() {
 }
 
 bool Learner::is_covered(const std::string& path) const {
-  return std::ranges::any_of(whole_,
-                             [&](const auto& entry) { return is_within(path, entry.first); });
+  for (std::string_view at = path;; at = parent_of(at)) {
+    if (whole_.contains(std::string(at))) return true;
+    if (at == "/") return false;
+  }
 }
 
-bool Learner::leads_somewhere(const std::string& folder) const {
-  return std::ranges::any_of(result_.files, [&](const LearnedFile& file) {
-    if (const auto* shown = std::get_if<ShowRule>(&file.rule.what)) {
-      return is_within(shown->host, folder) || is_within(real_path(shown->host), folder);
-    }
-    if (const auto* link = std::get_if<LinkRule>(&file.rule.what)) {
-      return is_within(link->guest, folder);
-    }
-    const auto* scratch = std::get_if<ScratchRule>(&file.rule.what);
-    return scratch != nullptr && is_within(scratch->guest, folder);
-  });
+// The folders on the way to `path` exist because of it.
+void Learner::lead_to(const std::string& path) {
+  for (std::string_view at = path;; at = parent_of(at)) {
+    const bool known = !ways_.insert(std::string(at)).second;
+    if (known || at == "/") return;
+  }
 }
 
 void Learner::add(FileRule rule, std::string comment) {
   if (result_.files.size() < kMostEntries) {
+    if (const auto* show = std::get_if<ShowRule>(&rule.what)) {
+      lead_to(show->host);
+      if (const std::string real = real_path(show->host); !real.empty()) lead_to(real);
+    } else {
+      lead_to(std::string(guest_of(rule)));
+    }
     return result_.files.push_back({std::move(rule), std::move(comment)});
   }
   const auto* shown = std::get_if<ShowRule>(&rule.what);
@@ -221,23 +230,21 @@ void Learner::add_scratch() {
 
 void Learner::add_shown() {
   for (const auto& [folder, comment] : whole_) {
-    const bool nested = std::ranges::any_of(whole_, [&](const auto& other) {
-      return other.first != folder && is_within(folder, other.first);
-    });
-    if (!nested) add({ShowRule{folder, "", false, false}, {}}, comment);
+    if (!is_covered(std::string(parent_of(folder))))
+      add({ShowRule{folder, "", false, false}, {}}, comment);
   }
   for (const auto& [path, use] : files_) {
     if (!is_covered(path)) add({ShowRule{path, "", false, false}, {}}, comment_for(use));
   }
   for (const auto& [path, target] : links_) {
-    if (!is_covered(path) && !leads_somewhere(path)) add({LinkRule{path, target}, {}}, "followed");
+    if (!is_covered(path) && !ways_.contains(path)) add({LinkRule{path, target}, {}}, "followed");
   }
 }
 
 void Learner::add_folders() {
   for (const std::string& folder : folders_) {
     const bool there = folder == "/" || is_within(setting_.working_directory, folder) ||
-                       is_covered(folder) || leads_somewhere(folder) ||
+                       is_covered(folder) || ways_.contains(folder) ||
                        is_on_the_way(setting_.shown, folder);
     if (!there) add({FolderRule{folder}, {}}, "looked at");
   }
@@ -256,6 +263,10 @@ Nanoseconds round_up(Nanoseconds value) {
 }  // namespace
 
 void Observations::used(const std::string& path, Use use) {
+  if (uses_.size() >= kMostUses && !uses_.contains(path)) {
+    ++left_out_;
+    return;
+  }
   const auto [entry, added] = uses_.try_emplace(path, use);
   if (!added) entry->second = std::max(entry->second, use);
 }

@@ -29,16 +29,22 @@ struct NotGranted {
 
 class Observations {
  public:
+  static constexpr std::size_t kMostUses = 200'000;
+
   // `path`: as the program named it, or where its lookup ended; absolute, tidy, raw bytes.
   void used(const std::string& path, Use use);
   // A symbolic link that a lookup followed.
-  void followed(const std::string& link) { links_.insert(link); }
+  void followed(const std::string& link) {
+    if (links_.size() < kMostUses) links_.insert(link);
+  }
   // A writable folder in which something was made or looked for.
   void wrote(const std::string& scratch) { scratch_.insert(scratch); }
   // Private memory that was asked for at once; not all of it need ever have been touched.
   void mapped(std::uint64_t bytes) { largest_mapping_ = std::max(largest_mapping_, bytes); }
   void refused(NotGranted what) { refused_.push_back(std::move(what)); }
 
+  // Uses of further files, when there were kMostUses already.
+  std::uint64_t left_out() const { return left_out_; }
   const std::map<std::string, Use>& uses() const { return uses_; }
   const std::set<std::string>& links() const { return links_; }
   const std::set<std::string>& scratch() const { return scratch_; }
@@ -50,6 +56,7 @@ class Observations {
   std::set<std::string> links_;
   std::set<std::string> scratch_;
   std::uint64_t largest_mapping_ = 0;
+  std::uint64_t left_out_ = 0;
   std::vector<NotGranted> refused_;
 };
 

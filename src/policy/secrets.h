@@ -7,13 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "core/secrets.h"
+
 namespace vitrine::policy {
 
 // The home folders of this host's accounts, and `own` (the caller's, "" for none); tidy, absolute.
 std::vector<std::string> home_folders(const std::string& own);
-
-// Whether something on the way to `path` (tidy, absolute), or itself, is known for secrets.
-bool may_hold_secrets(std::string_view path);
 
 // The known places that exist on this host.
 std::vector<std::string> secret_places(const std::vector<std::string>& homes);

@@ -229,6 +229,37 @@ for use in (lambda: socket.socket(), lambda: open("out.txt", "w"), lambda: os.mk
             self.assertIn(b"not in the profile: --env TOKEN", done.stderr)
         self.anywhere(check)
 
+    def test_a_program_that_looks_everywhere_is_learned_in_bounds(self):
+        code = """
+import os
+for folder, folders, files in os.walk("/usr"):
+    for name in files:
+        try: os.stat(os.path.join(folder, name))
+        except OSError: pass
+    if folder.count("/") > 4: folders.clear()
+"""
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        start = time.monotonic()
+        done, profile = self.learn(shop, [PYTHON, "-c", code])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertLess(time.monotonic() - start, 60)
+        self.assertLessEqual(len(profile["files"]), 4000)
+        self.assertNotIn("/usr", self.entries(profile, "show"))
+
+    def test_a_file_that_was_left_is_no_trap(self):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        victim = shop.file("victim", "precious")
+        os.symlink("victim", f"{shop.path}/my.json.part")
+        done, profile = self.learn(shop, ["/bin/true"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(read_text(victim), "precious")
+        self.assertIsNotNone(profile)
+        os.chmod(f"{shop.path}/my.json", 0o600)
+        self.learn(shop, ["/bin/true"], ["--merge"])
+        self.assertEqual(stat.S_IMODE(os.stat(f"{shop.path}/my.json").st_mode), 0o600)
+
     def test_errors_write_nothing(self):
         shop = Workshop()
         self.addCleanup(shop.close)

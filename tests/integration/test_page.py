@@ -17,7 +17,7 @@ for name in names:
         except OSError: pass
         try: open(path).read()
         except OSError: pass
-for path in (b"/etc/\xff\xfe", b"/etc/\x1b]0;pwned\x07", b"/etc/shadow"):
+for path in (b"/etc/\xff\xfe", b"/etc/\x1b]0;pwned\x07", b"/etc/shadow", b"/etc/debian_version"):
     try: os.open(path, 0)
     except OSError: pass
 try: socket.socket()
@@ -96,7 +96,8 @@ class Page(Case):
                      "javascript:window.pwned=2", r"\xe2\x80\xaegnp.exe", r"a\x0ab", r"\xff\xfe", "&lt;b&gt;"):
             self.assertTrue(name in text, f"{name} is there, as text")
         self.assertNotIn("\u202e", text)
-        self.assertIn('{"show": "/etc/shadow"}', text, "a profile line to paste")
+        self.assertIn('{"show": "/etc/debian_version"}', text, "a profile line to paste")
+        self.assertNotIn('{"show": "/etc/shadow"}', text, "none for what may hold secrets")
 
     def test_themes_differ_and_fit_the_window(self):
         page = self.hostile_page()

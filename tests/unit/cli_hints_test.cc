@@ -38,6 +38,11 @@ TEST(Hints, BudgetsNameTheirOptions) {
             "refused: clone (EAGAIN); --processes N allows more");
 }
 
+TEST(Hints, SecretsAreNotOffered) {
+  EXPECT_EQ(hint(denial("openat", "/etc/shadow", "ENOENT", "default")),
+            "refused: openat /etc/shadow (ENOENT); it may hold secrets");
+}
+
 TEST(Hints, TheNetworkHasNoOption) {
   EXPECT_EQ(hint(denial("socket", "AF_INET", "EACCES", "network")),
             "refused: socket AF_INET (EACCES); no option allows the network");

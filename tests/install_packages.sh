@@ -5,8 +5,8 @@ set -eu
 
 build_packages=(g++ cmake ninja-build pkg-config libboost-program-options-dev libexpected-dev
                 nlohmann-json3-dev libspdlog-dev libfmt-dev libseccomp-dev nettle-dev)
-test_packages=(libgtest-dev python3 libpython3-stdlib gcc libc6-dev sudo mandoc procps
-               python3-numpy strace jq)
+test_packages=(libgtest-dev python3 libpython3-stdlib libpython3.11-testsuite gcc libc6-dev sudo mandoc
+               procps python3-numpy strace jq)
 
 # What the bench compares with. What cannot be had is left out of its table, and named.
 bench_packages=(bubblewrap firejail proot runsc strace python3-numpy python3-pandas

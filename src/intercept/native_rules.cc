@@ -48,6 +48,13 @@ constexpr NativeRule kRules[] = {
     {"ioctl", 1, kInt, TIOCGSID},
     {"ioctl", 1, kInt, TIOCOUTQ},
     {"ioctl", 1, kInt, TIOCGEXCL},
+    // A terminal made through /dev/ptmx: its number, its lock, its other end, and becoming a
+    // session's own.
+    {"ioctl", 1, kInt, TIOCGPTN},
+    {"ioctl", 1, kInt, TIOCSPTLCK},
+    {"ioctl", 1, kInt, TIOCGPTPEER},
+    {"ioctl", 1, kInt, TIOCSCTTY},
+    {"ioctl", 1, kInt, TIOCNOTTY},
     {"ioctl", 1, kInt, FIONREAD},
     {"ioctl", 1, kInt, FIONBIO},
     {"ioctl", 1, kInt, FIOCLEX},

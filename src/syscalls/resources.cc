@@ -42,7 +42,13 @@ Answer set_limit(Context& context, pid_t pid, int resource, std::uint64_t addres
   if (!wanted) return serve_error(wanted.error().code);
   const tracee::Task* target = pid == 0 ? &context.task : context.tasks.find(pid);
   if (target == nullptr) return deny(ESRCH, "process");
-  const std::uint64_t most = resource == RLIMIT_FSIZE ? context.files.file_size_limit() : 0;
+  std::uint64_t most = 0;
+  if (resource == RLIMIT_FSIZE) {
+    most = context.files.file_size_limit();
+    // It moves with what scratch holds: what was read from it before can be given back.
+    if (wanted->rlim_cur <= context.files.scratch_quota())
+      wanted->rlim_cur = std::min<rlim_t>(wanted->rlim_cur, most);
+  }
   const Status lowered = lower_limit(target->tgid, resource, *wanted, most);
   if (!lowered) {
     return lowered.error().code == EPERM ? deny(EPERM, "limit") : serve_error(lowered.error().code);

@@ -1,5 +1,5 @@
-// The synthetic /dev: the five devices that hold nothing and harm nobody, and links to the
-// program's own descriptors.
+// The synthetic /dev: the five devices that hold nothing and harm nobody, new terminals, and
+// links to the program's own descriptors.
 //
 // Note for budgets: a shared mapping of /dev/zero is anonymous shared memory (mm/shmem.c).
 #include "vfs/synthetic_trees.h"
@@ -16,6 +16,7 @@ void add_dev(MountTree& tree, const std::string& rule) {
   constexpr Row kDevices[] = {
       {"null", {1, 3}, true},   {"zero", {1, 5}, true},    {"full", {1, 7}, true},
       {"random", {1, 8}, true}, {"urandom", {1, 9}, true}, {"tty", {5, 0}, false},
+      {"ptmx", {5, 2}, true},
   };
   for (const Row& row : kDevices) {
     const std::string path = std::string("/dev/") + row.name;

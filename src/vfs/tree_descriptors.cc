@@ -47,8 +47,12 @@ Result<TreeFileSystem::Described> TreeFileSystem::describe(GuestFd fd) {
 const MountNode* TreeFileSystem::device_of_number(DeviceNumber number) const {
   const MountNode* dev = tree_.root().find("dev");
   if (dev == nullptr) return nullptr;
-  for (const auto& [name, node] : dev->children)
-    if (node->kind == MountNode::Kind::kDevice && node->device.number == number) return node.get();
+  for (const MountNode* folder : {dev, dev->find("pts")}) {
+    if (folder == nullptr) continue;
+    for (const auto& [name, node] : folder->children)
+      if (node->kind == MountNode::Kind::kDevice && node->device.number == number)
+        return node.get();
+  }
   return nullptr;
 }
 

@@ -1,5 +1,6 @@
 // open(2) on every kind of node.
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -14,6 +15,9 @@
 
 namespace vitrine::vfs {
 namespace {
+
+constexpr DeviceNumber kTerminals{5, 2};       // /dev/ptmx
+constexpr std::uint32_t kTerminalMajor = 136;  // /dev/pts/N (linux/major.h, UNIX98_PTY_SLAVE_MAJOR)
 
 bool wants_write(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
 
@@ -121,13 +125,41 @@ Result<Opened> TreeFileSystem::open_synthetic(const Caller&, Place place, int fl
   return Opened{std::move(*fd)};
 }
 
+// Terminals are a resource of the whole host (pty(7)): a run has a few.
+bool TreeFileSystem::may_have_another_terminal() const {
+  constexpr int kMostTerminals = 32;
+  if (system_.processes == nullptr) return false;
+  int found = 0;
+  for (const pid_t process : system_.processes->processes()) {
+    const UniqueFd fds(::open(("/proc/" + std::to_string(process) + "/fd").c_str(),
+                              O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const auto entries = fds ? list_host_folder(fds.get()) : Result<std::vector<ListEntry>>{};
+    if (!entries) return false;
+    for (const ListEntry& entry : *entries) {
+      const auto seen = attributes_at(fds.get(), entry.name.c_str(), true);
+      if (seen && DeviceNumber{seen->stx_rdev_major, seen->stx_rdev_minor} == kTerminals) ++found;
+    }
+  }
+  return found < kMostTerminals;
+}
+
+// In containers /dev/ptmx is a link.
+UniqueFd TreeFileSystem::find_device(const MountNode& node) {
+  UniqueFd fd(::open(node.device.host.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (node.device.number != kTerminals || !fd) return fd;
+  const auto direct = attributes_of(fd.get());
+  if (direct && type_of(*direct) == S_IFCHR) return fd;
+  return UniqueFd(::open("/dev/pts/ptmx", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+}
+
 Result<Opened> TreeFileSystem::open_device(const MountNode& node, int flags) {
   if (node.device.host.empty()) return fail(ENXIO, "open");
   // A shared mapping of /dev/zero that may be written is shared anonymous memory
   // (drivers/char/mem.c, mmap_zero), which no memory file of ours would stand behind.
   constexpr DeviceNumber kZero{1, 5};
   if (node.device.number == kZero && (flags & O_ACCMODE) == O_RDWR) return fail(EACCES, "open");
-  const UniqueFd fd(::open(node.device.host.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (node.device.number == kTerminals && !may_have_another_terminal()) return fail(ENOSPC, "open");
+  const UniqueFd fd = find_device(node);
   if (!fd) return fail(ENXIO, "open");
   const auto seen = attributes_of(fd.get());
   const DeviceNumber expected = node.device.number;
@@ -136,7 +168,43 @@ Result<Opened> TreeFileSystem::open_device(const MountNode& node, int flags) {
     return fail(ENXIO, "open");
   auto granted = reopen(fd.get(), granted_flags(flags));
   if (!granted) return pass_on(granted.error());
+  if (expected == kTerminals) show_terminal(granted->get(), node.rule);
+  // The open end keeps its number from being given to another terminal of the host.
+  if (expected.major == kTerminalMajor && !is_own_terminal(expected.minor))
+    return fail(ENOENT, "open");
   return Opened{std::move(*granted)};
+}
+
+// The other end of the new terminal `master`, under its usual name.
+void TreeFileSystem::show_terminal(int master, const std::string& rule) {
+  unsigned number = 0;
+  if (::ioctl(master, TIOCGPTN, &number) != 0) return;
+  const std::string path = "/dev/pts/" + std::to_string(number);
+  MountNode& node = tree_.at(path);
+  MountTree::cover(node, MountNode::Kind::kDevice, rule);
+  node.device.number = {kTerminalMajor, number};
+  node.device.host = path;
+}
+
+// Whether a process of the run holds the terminal with this number: /proc/PID/fdinfo tells it of
+// its /dev/ptmx descriptors.
+bool TreeFileSystem::is_own_terminal(unsigned number) const {
+  const std::string line = "tty-index:\t" + std::to_string(number) + "\n";
+  for (const pid_t process : system_.processes->processes()) {
+    const std::string folder = "/proc/" + std::to_string(process) + "/fdinfo/";
+    const UniqueFd infos(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const auto entries = infos ? list_host_folder(infos.get()) : Result<std::vector<ListEntry>>{};
+    if (!entries) continue;
+    for (const ListEntry& entry : *entries) {
+      const UniqueFd info(::openat(infos.get(), entry.name.c_str(), O_RDONLY | O_CLOEXEC));
+      std::string text(1024, '\0');
+      const ssize_t size = info ? ::read(info.get(), text.data(), text.size()) : -1;
+      if (size < 0) continue;
+      text.resize(static_cast<std::size_t>(size));
+      if (text.find(line) != std::string::npos) return true;
+    }
+  }
+  return false;
 }
 
 Result<Opened> TreeFileSystem::open_nameless(const Caller& caller, Place folder, int flags,

@@ -37,6 +37,9 @@ class Guests(Case):
     def test_absent(self):
         self.compare("absent")
 
+    def test_terminals(self):
+        self.compare("terminals", ["--processes", "4"])
+
     def test_sockets(self):
         self.compare("sockets", ["--processes", "4"])
 

@@ -5,6 +5,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -30,7 +31,7 @@ class Browser:
         self.process = subprocess.Popen(
             ["bash", "-c", f"exec {find()} {line} about:blank 3<&{there} 4>&{here}"],
             pass_fds=(there, here), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, "HOME": self.folder})
+            env={**os.environ, "HOME": self.folder}, start_new_session=True)
         os.close(there)
         os.close(here)
         self.buffer, self.number, self.session = b"", 0, None
@@ -42,11 +43,14 @@ class Browser:
             self.call(domain + ".enable")
 
     def close(self):
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)  # its helpers write on for a moment otherwise
         self.process.wait()
         os.close(self.to)
         os.close(self.back)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        deadline = time.monotonic() + 5
+        while os.path.exists(self.folder) and time.monotonic() < deadline:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            time.sleep(0.05)
 
     def receive(self, deadline):
         while b"\0" not in self.buffer:

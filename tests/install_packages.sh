@@ -12,9 +12,9 @@ test_packages=(libgtest-dev python3 libpython3-stdlib libpython3.11-testsuite gc
 bench_packages=(bubblewrap firejail proot runsc strace python3-numpy python3-pandas
                 libopenblas0-pthread)
 
-# Peers that vitrine is run inside of, and the browser that opens its page. Where one cannot be had,
-# its tests are skipped and say so.
-peer_packages=(bubblewrap runsc chromium)
+# Peers that vitrine is run inside of, the browser that opens its page, and what examples and tests of
+# packages use. Where one cannot be had, its tests are skipped and say so.
+peer_packages=(python3-django python3-yaml bubblewrap runsc chromium)
 
 case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;

@@ -1,4 +1,5 @@
-// MountTree: what the rules show, as a trie of guest paths. Built once, then constant.
+// MountTree: what the rules show, as a trie of guest paths. Built at the start; what is added
+// later are the terminals that the run makes.
 //
 // A node either says what is at its path, or is only on the way to one that does (kPassage): then
 // the path shows what the mount above it shows there, or an empty folder.

@@ -135,7 +135,7 @@ class TreeFileSystem final : public FileSystem {
   Result<Opened> open_synthetic(const Caller& caller, Place place, int flags);
   Result<Opened> open_device(const MountNode& node, int flags);
   bool may_have_another_terminal() const;
-  void show_terminal(int master, const std::string& rule);
+  bool show_terminal(int master, const std::string& rule);
   bool is_own_terminal(unsigned number) const;
   static UniqueFd find_device(const MountNode& node);
   Result<Opened> open_descriptor(const Caller& caller, const DescriptorPlace& place, int flags);

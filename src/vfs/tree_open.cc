@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -125,22 +126,19 @@ Result<Opened> TreeFileSystem::open_synthetic(const Caller&, Place place, int fl
   return Opened{std::move(*fd)};
 }
 
-// Terminals are a resource of the whole host (pty(7)): a run has a few.
+// Terminals are a resource of the whole host (pty(7)), and their buffers are the kernel's memory: a
+// run has a few. One exists for as long as its name does, even when its only descriptor is in
+// flight over a socket. A number that somebody else's terminal has by now counts as well: too many,
+// not too few.
 bool TreeFileSystem::may_have_another_terminal() const {
   constexpr int kMostTerminals = 32;
-  if (system_.processes == nullptr) return false;
-  int found = 0;
-  for (const pid_t process : system_.processes->processes()) {
-    const UniqueFd fds(::open(("/proc/" + std::to_string(process) + "/fd").c_str(),
-                              O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const auto entries = fds ? list_host_folder(fds.get()) : Result<std::vector<ListEntry>>{};
-    if (!entries) return false;
-    for (const ListEntry& entry : *entries) {
-      const auto seen = attributes_at(fds.get(), entry.name.c_str(), true);
-      if (seen && DeviceNumber{seen->stx_rdev_major, seen->stx_rdev_minor} == kTerminals) ++found;
-    }
-  }
-  return found < kMostTerminals;
+  const MountNode* dev = tree_.root().find("dev");
+  const MountNode* shown = dev == nullptr ? nullptr : dev->find("pts");
+  if (shown == nullptr) return true;
+  return std::ranges::count_if(shown->children, [](const auto& each) {
+           return each.second->kind == MountNode::Kind::kDevice &&
+                  ::access(each.second->device.host.c_str(), F_OK) == 0;
+         }) < kMostTerminals;
 }
 
 // In containers /dev/ptmx is a link.
@@ -168,22 +166,26 @@ Result<Opened> TreeFileSystem::open_device(const MountNode& node, int flags) {
     return fail(ENXIO, "open");
   auto granted = reopen(fd.get(), granted_flags(flags));
   if (!granted) return pass_on(granted.error());
-  if (expected == kTerminals) show_terminal(granted->get(), node.rule);
+  if (expected == kTerminals && !show_terminal(granted->get(), node.rule))
+    return fail(ENXIO, "open");
   // The open end keeps its number from being given to another terminal of the host.
   if (expected.major == kTerminalMajor && !is_own_terminal(expected.minor))
     return fail(ENOENT, "open");
   return Opened{std::move(*granted)};
 }
 
-// The other end of the new terminal `master`, under its usual name.
-void TreeFileSystem::show_terminal(int master, const std::string& rule) {
+// The other end of the new terminal `master`, under its usual name. False: it has none on the host,
+// and could not be counted.
+bool TreeFileSystem::show_terminal(int master, const std::string& rule) {
   unsigned number = 0;
-  if (::ioctl(master, TIOCGPTN, &number) != 0) return;
+  if (::ioctl(master, TIOCGPTN, &number) != 0) return false;
   const std::string path = "/dev/pts/" + std::to_string(number);
+  if (::access(path.c_str(), F_OK) != 0) return false;
   MountNode& node = tree_.at(path);
   MountTree::cover(node, MountNode::Kind::kDevice, rule);
   node.device.number = {kTerminalMajor, number};
   node.device.host = path;
+  return true;
 }
 
 // Whether a process of the run holds the terminal with this number: /proc/PID/fdinfo tells it of

@@ -57,6 +57,31 @@ class Flood(Case):
             self.assertLess(most, 128)
         self.everywhere(check, users=False)
 
+    # A descriptor in the queue of a socket is in no table, and its terminal is there all the same.
+    def test_terminals_in_flight_are_counted(self):
+        code = """
+import os, socket
+sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+made = 0
+try:
+    while made < 100:
+        terminal = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY)
+        socket.send_fds(sender, [b"x"], [terminal])
+        os.close(terminal)
+        made += 1
+except OSError:
+    pass
+print(made)
+"""
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        self.assertEqual(shop.native([PYTHON, "-c", code]).stdout, b"100\n")
+
+        def check(shop, backend):
+            run = shop.python(code, backend=backend)
+            self.assertEqual((run.status, run.out), (0, b"32\n"))
+        self.everywhere(check)
+
 
 def json_of(value):
     import json

@@ -41,6 +41,7 @@ Result<vfs::FileSystem::GuestFd> guest_fd(Context& context, std::size_t index) {
 
 Result<vfs::DirectoryRef> base_folder(Context& context, std::size_t index, std::string_view path) {
   if (path.starts_with('/')) return context.files.root();
+  if (path.empty()) return fail(ENOENT, "an empty path");  // before the descriptor is looked at
   if (context.call.int_argument(index) == AT_FDCWD) return context.fs.working_directory;
   Result<vfs::FileSystem::GuestFd> fd = guest_fd(context, index);
   if (!fd) return tl::make_unexpected(fd.error());

@@ -181,6 +181,11 @@ Answer handle_readlink(Context& context) {
 Answer handle_readlinkat(Context& context) {
   Result<std::string_view> path = path_argument(context, 1);
   if (!path) return serve_error(path.error().code);
+  if (path->empty()) {
+    // Here alone the descriptor comes before the path (fs/stat.c, do_readlinkat).
+    const Result<vfs::DirectoryRef> base = base_folder(context, 0, ".");
+    return serve_error(!base && base.error().code == EBADF ? EBADF : ENOENT);
+  }
   return read_link(context, base_folder(context, 0, *path), 1);
 }
 

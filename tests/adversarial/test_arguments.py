@@ -1,0 +1,60 @@
+"""Strings, buffers and descriptors that are none, half of one, or another's: what the kernel alone answers is
+what the program gets, and nothing is read or written beyond what a call declares."""
+
+import errno
+
+from harness import *
+
+GUEST = os.path.join(SOURCE, "tests", "guests", "arguments.py")
+
+
+class Arguments(Case):
+    def lines(self, how):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        with open(GUEST, encoding="utf-8") as file:
+            script = shop.file("arguments.py", file.read())
+        folder = os.path.join(shop.path, "folder")
+        os.mkdir(folder)
+        bare = shop.native([PYTHON, script, how, folder])
+        self.assertEqual((bare.returncode, bare.stderr), (0, b""))
+        return bare.stdout.decode().splitlines(), folder, script
+
+    def same(self, how, others=()):
+        """As the kernel alone has it, but for the lines that are given."""
+        native, folder, script = self.lines(how)
+        self.assertGreater(len(native), 50)
+
+        def check(shop, backend):
+            run = shop.run([PYTHON, script, how, folder], ["--scratch", folder, "--ro", script],
+                           backend=backend)
+            self.assertEqual((run.status, run.err), (0, b""))
+            found = run.out.decode().splitlines()
+            differing = {a: b.split()[-1] for a, b in zip(native, found) if a != b}
+            self.assertEqual(differing, dict(others))
+            self.assertEqual(len(found), len(native))
+        self.everywhere(check)
+
+    def test_strings(self):
+        self.same("strings")
+
+    def test_outputs(self):
+        self.same("outputs")
+
+    def test_folders(self):
+        self.same("folders")
+
+    def test_strings_that_a_sibling_takes_away(self):
+        native, folder, script = self.lines("vanishing")
+        both = [f"[-{errno.EFAULT}, -{errno.ENOENT}]"]
+        self.assertEqual(native, both)
+
+        def check(shop, backend):
+            run = shop.run([PYTHON, script, "vanishing", folder],
+                           ["--scratch", folder, "--ro", script], backend=backend)
+            self.assertEqual((run.status, run.out.decode().splitlines()), (0, both))
+        self.everywhere(check)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Roads from what was granted to what was not: a descriptor as a lever, a folder's "..", /proc of others,
+pipes and sockets among shown files. What the host holds afterwards decides, and what the program learned."""
+
+import shutil
+import socket
+
+from harness import *
+
+CANARY = "canary-6f1d2c"
+
+
+def guest_script(shop, name):
+    with open(os.path.join(SOURCE, "tests", "guests", name), encoding="utf-8") as file:
+        return shop.file(name, file.read())
+
+
+class Roads(Case):
+    def own(self, shop, *paths):
+        if shop.user:
+            for path in paths:
+                shutil.chown(path, shop.user, shop.user)
+
+    # --- what was granted to be read
+
+    def levers(self, shop):
+        shown = shop.file("shown", "original")
+        secret = shop.file("secret", CANARY)
+        folder = os.path.join(shop.path, "folder")
+        os.mkdir(folder)
+        with open(os.path.join(folder, "inside"), "w", encoding="utf-8") as file:
+            file.write("inside")
+        self.own(shop, shown, secret, folder, os.path.join(folder, "inside"))
+        return [PYTHON, guest_script(shop, "levers.py"), shown, folder, secret]
+
+    def state(self, shop):
+        paths = [os.path.join(shop.path, name) for name in ("shown", "secret", "folder", "folder/inside")]
+        found = {}
+        for path in paths:
+            status = os.stat(path)
+            found[path] = [status.st_mode, status.st_uid, status.st_size, status.st_mtime_ns,
+                           status.st_ctime_ns, status.st_nlink, os.listxattr(path)]
+            if os.path.isdir(path):
+                found[path].append(sorted(os.listdir(path)))
+            else:
+                with open(path, "rb") as file:
+                    found[path].append(file.read())
+        return found
+
+    def test_a_descriptor_is_no_lever(self):
+        def check(shop, backend):
+            command = self.levers(shop)
+            before = self.state(shop)
+            run = shop.run(command, ["--ro", command[2], "--ro", command[3]], backend=backend)
+            self.assertEqual((run.status, run.err, run.out), (0, b"", b"[]\n"))
+            self.assertEqual(self.state(shop), before)
+        self.everywhere(check)
+
+    def test_natively_it_is_one(self):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        command = self.levers(shop)
+        bare = shop.native(command)
+        self.assertIn(CANARY.encode(), bare.stdout)
+        self.assertFalse(os.path.exists(os.path.join(shop.path, "shown")))
+        self.assertIn("made", os.listdir(os.path.join(shop.path, "folder")))
+
+    # --- other processes
+
+    def victim(self, shop):
+        process = subprocess.Popen(shop.as_user(["/bin/sleep", "60"]),
+                                   env={"CANARY": CANARY, "PATH": "/usr/bin:/bin"})
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        while True:
+            with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+                if b"sleep\0" + b"60" in file.read():
+                    break
+            time.sleep(0.01)
+        return process.pid
+
+    def test_proc_of_others(self):
+        def check(shop, backend):
+            pids = [str(pid) for pid in (self.victim(shop), 1, 2, os.getpid())]
+            script = guest_script(shop, "roads.py")
+            run = shop.run([PYTHON, script, *pids], backend=backend)
+            self.assertEqual((run.status, run.err, run.out), (0, b"", b"[]\n"))
+        self.everywhere(check)
+
+    def test_proc_of_the_supervisor(self):
+        code = "import sys; sys.argv[1:] = [sys.stdin.readline().strip()]\n"
+
+        def check(shop, backend):
+            with open(guest_script(shop, "roads.py"), encoding="utf-8") as file:
+                script = code + file.read()
+            run = shop.start([PYTHON, "-c", script], ["-q"], backend=backend, stdin=subprocess.PIPE)
+            out, err = run.communicate(f"{run.pid}\n".encode(), timeout=60)
+            self.assertEqual((run.returncode, err), (0, b""))
+            self.assertEqual(out, b"[]\n")
+        self.everywhere(check)
+
+    def test_natively_proc_tells(self):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        bare = shop.native([PYTHON, guest_script(shop, "roads.py"), str(self.victim(shop))])
+        self.assertIn(CANARY.encode(), bare.stdout)
+        self.assertIn(b"listed", bare.stdout)
+
+    # --- what a shown folder may hold
+
+    BLOCKING = """
+import os, socket, sys, select
+folder = sys.argv[1]
+for name in sorted(os.listdir(folder)):
+    path = folder + "/" + name
+    for flag in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR, os.O_RDONLY | os.O_NONBLOCK):
+        try: os.close(os.open(path, flag)); print(name, flag, "opened")
+        except OSError: pass
+    os.stat(path); os.access(path, os.R_OK); os.lstat(path)
+    for call in (os.readlink, os.listdir, lambda p: os.execv(p, [p])):
+        try: call(path)
+        except OSError: pass
+print("done")
+"""
+
+    def test_pipes_sockets_and_devices_do_not_block(self):
+        def check(shop, backend):
+            folder = os.path.join(shop.path, "folder")
+            os.mkdir(folder)
+            os.mkfifo(os.path.join(folder, "fifo"), 0o666)
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(os.path.join(folder, "socket"))
+            listener.listen(1)
+            os.mknod(os.path.join(folder, "tty"), 0o666 | 0o020000, os.makedev(5, 0))
+            os.mknod(os.path.join(folder, "console"), 0o666 | 0o020000, os.makedev(5, 1))
+            run = shop.run([PYTHON, "-c", self.BLOCKING, folder], ["--ro", folder, "--wall", "10s"],
+                           backend=backend)
+            self.assertEqual((run.status, run.out), (0, b"done\n"))
+            self.assertLess(run.seconds, 5)
+            listener.setblocking(False)
+            self.assertRaises(BlockingIOError, listener.accept)
+            listener.close()
+        self.everywhere(check)
+
+    def test_natively_a_pipe_blocks(self):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        folder = os.path.join(shop.path, "folder")
+        os.mkdir(folder)
+        os.mkfifo(os.path.join(folder, "fifo"))
+        with self.assertRaises(subprocess.TimeoutExpired):
+            shop.native([PYTHON, "-c", self.BLOCKING, folder], timeout=1)
+
+
+if __name__ == "__main__":
+    main()

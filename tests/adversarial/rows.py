@@ -1,0 +1,171 @@
+"""The threat model row by row: which tests stand for each, and a table of how they went.
+
+    python3 -B rows.py             runs all of them and prints the table
+    python3 -B rows.py 11 18 35    those rows
+
+A row is `ok` for a backend when every run of its tests there passed; `control` is what natively succeeds, or
+with one defence off. (VITRINE, GUESTS and VITRINE_LONG as harness.py has them.)"""
+
+import collections
+import sys
+import unittest
+
+sys.path[:0] = ["..", "../integration"]
+
+from harness import BACKENDS  # noqa: E402
+
+# Row, what it says, and the tests: "module.Class" or "module.Class.test".
+ROWS = {
+    1: ("a filter of the program's own", ["test_calls.Calls.test_dangerous_calls"]),
+    2: ("leaked descriptors", ["test_inside.Inside.test_descriptors_at_the_start",
+                               "test_inside.Inside.test_descriptors_beyond_the_limit",
+                               "test_inside.Inside.test_the_channel_tells_nothing_of_the_supervisor"]),
+    3: ("a step of the start-up that fails", ["test_faults.Faults"]),
+    4: ("executions after the first", ["test_refusals.Refusals.test_raw_numbers_are_refused",
+                                       "test_refusals.Refusals.test_natively_the_raw_calls_succeed",
+                                       "test_injected.Injected.test_a_failed_execution_says_nothing_of_the_host"]),
+    5: ("foreign ABIs", ["test_calls.Calls.test_foreign_numbers_end_the_run",
+                         "test_refusals.Refusals.test_foreign_entry_ends_the_run",
+                         "test_refusals.Refusals.test_natively_the_foreign_entry_works",
+                         "test_refusals.Refusals.test_x32_numbers_are_refused"]),
+    6: ("every number", ["test_calls.Calls.test_all_numbers"]),
+    7: ("upper halves of arguments", ["test_calls.Calls.test_upper_halves"]),
+    8: ("clone's flags", ["test_calls.Calls.test_clone_flags"]),
+    9: ("dangerous calls", ["test_calls.Calls.test_dangerous_calls"]),
+    10: ("vsyscall, shebang, loader, LD_*", ["test_loader.Loader"]),
+    11: ("a path that is changed meanwhile", ["test_flip.Flip"]),
+    12: ("links in shown folders", ["test_options.Options.test_links_do_not_lead_out_of_a_shown_folder",
+                                    "test_races.Races"]),
+    13: ("signals in served calls", ["test_tasks.Tasks.test_a_timer_of_1_khz"]),
+    14: ("strings that are none", ["test_arguments.Arguments.test_strings",
+                                   "test_arguments.Arguments.test_strings_that_a_sibling_takes_away"]),
+    15: ("unreadable memory", ["test_calls.Calls.test_dangerous_calls",
+                               "test_arguments.Arguments.test_strings"]),
+    16: ("output pointers", ["test_arguments.Arguments.test_outputs"]),
+    17: ("dirfds", ["test_arguments.Arguments.test_folders"]),
+    18: ("a descriptor as a lever", ["test_roads.Roads.test_a_descriptor_is_no_lever",
+                                     "test_roads.Roads.test_natively_it_is_one"]),
+    19: ("roads through /proc", ["test_roads.Roads.test_proc_of_others",
+                                 "test_roads.Roads.test_natively_proc_tells"]),
+    20: ("pipes, sockets, devices", ["test_roads.Roads.test_pipes_sockets_and_devices_do_not_block",
+                                     "test_roads.Roads.test_natively_a_pipe_blocks"]),
+    21: ("forged traps and frames", ["test_tasks.Tasks.test_traps_single_steps_and_forged_signals",
+                                     "test_tasks.Tasks.test_frames_that_a_handler_changed",
+                                     "test_injected.Injected"]),
+    22: ("tasks that come and go", ["test_tasks.Tasks.test_short_threads",
+                                    "test_tasks.Tasks.test_a_leader_that_exits_first",
+                                    "test_tasks.Tasks.test_an_execution_by_another_thread",
+                                    "test_tasks.Tasks.test_executions_of_two_threads_at_once"]),
+    23: ("killed while it is served", ["test_tasks.Tasks.test_children_killed_in_served_calls"]),
+    24: ("restart codes", ["test_tasks.Tasks.test_a_timer_of_1_khz"]),
+    25: ("the supervisor killed", ["test_lifecycle.Lifecycle.test_killed_supervisor_leaves_nothing",
+                                   "test_lifecycle.Lifecycle."
+                                   "test_natively_a_daemon_outlives_its_parents_death"]),
+    26: ("the supervisor's memory and files", ["test_outside.Outside.test_the_supervisor",
+                                               "test_outside.Outside.test_natively_they_work",
+                                               "test_roads.Roads.test_proc_of_the_supervisor"]),
+    27: ("signals to the outside", ["test_outside.Outside.test_a_process_of_the_same_user",
+                                    "test_outside.Outside.test_signals_to_everybody"]),
+    28: ("signals by other roads", ["test_neighbours.Neighbours.test_signals_by_other_roads",
+                                    "test_neighbours.Neighbours.test_natively_they_arrive"]),
+    29: ("the caller's terminal", ["test_neighbours.Neighbours.test_keys_that_nobody_typed",
+                                   "test_neighbours.Neighbours.test_natively_keys_are_typed"]),
+    30: ("the caller's environment", ["test_inside.Inside.test_environment_does_not_leak",
+                                      "test_lifecycle.Lifecycle."
+                                      "test_ignored_signals_of_the_caller_are_not_the_commands"]),
+    31: ("sockets", ["test_outside.Outside.test_sockets", "test_sockets.Sockets"]),
+    32: ("two runs share nothing", ["test_neighbours.Neighbours.test_runs_find_nothing_of_each_other",
+                                    "test_neighbours.Neighbours.test_natively_they_do"]),
+    33: ("floods against the supervisor", ["test_flood.Flood"]),
+    34: ("names that are no text", ["test_audit.Audit.test_no_name_forges_a_line",
+                                    "test_options.Options.test_hostile_names_are_one_valid_line_each"]),
+    35: ("memory beside the limit", ["test_memory.Memory"]),
+    36: ("hidden processor time", ["test_budgets.Budgets.test_cpu_time_of_threads_counts_together",
+                                   "test_budgets.Budgets.test_cpu_time_of_ended_threads_counts",
+                                   "test_budgets.Budgets.test_catching_sigxcpu_does_not_help",
+                                   "test_budgets.Budgets.test_cpu_time_of_children_counts",
+                                   "test_budgets.Budgets.test_waiting_in_a_served_call_or_on_a_lock_ends_too"]),
+    37: ("bombs", ["test_budgets.Budgets.test_thread_bomb_is_refused",
+                   "test_budgets.Budgets.test_fork_bomb_is_refused",
+                   "test_tasks.Tasks.test_a_fork_bomb_ends_with_the_budget",
+                   "test_tasks.Tasks.test_children_one_after_the_other"]),
+    38: ("output", ["test_budgets.Budgets.test_default_output_budget_ends_a_gigabyte",
+                    "test_streams.Streams.test_slow_reader_gets_everything",
+                    "test_streams.Streams.test_what_is_written_at_the_very_end_arrives"]),
+    39: ("core dumps", ["test_neighbours.Neighbours.test_no_core_is_dumped"]),
+    40: ("options that overflow", ["test_options.Options.test_invalid_values"]),
+    41: ("ways out of the language", ["test_neighbours.Neighbours."
+                                      "test_ways_out_of_the_language_lead_nowhere"]),
+}
+
+
+class Outcomes(unittest.TextTestResult):
+    """By test and backend: did it pass everywhere?"""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.by_backend = collections.defaultdict(dict)
+
+    def note(self, test, column, passed):
+        columns = self.by_backend[test.id()]
+        columns[column] = columns.get(column, True) and passed
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.note(test, "control", True)
+
+    def addSubTest(self, test, subtest, error):
+        super().addSubTest(test, subtest, error)
+        self.note(test, subtest.params.get("backend", "control"), error is None)
+
+    def addFailure(self, test, error):
+        super().addFailure(test, error)
+        self.note(test, "control", False)
+
+    def addError(self, test, error):
+        super().addError(test, error)
+        self.note(test, "control", False)
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.by_backend[test.id()]["control"] = None
+
+
+def tests_of(suite):
+    for item in suite:
+        yield from tests_of(item) if isinstance(item, unittest.TestSuite) else [item]
+
+
+def cell(outcomes, ids, column):
+    known = [outcomes.by_backend[i].get(column, "none") for i in ids]
+    known = [passed for passed in known if passed != "none"]
+    if not known or all(passed is None for passed in known):
+        return "-"
+    return "ok" if all(passed is not False for passed in known) else "FAILED"
+
+
+def main(numbers):
+    rows = {number: ROWS[number] for number in numbers or ROWS}
+    loader = unittest.TestLoader()
+    ids = {number: [t.id() for name in names for t in tests_of(loader.loadTestsFromName(name))]
+           for number, (_, names) in rows.items()}
+    wanted = dict.fromkeys(name for _, names in rows.values() for name in names)
+    suite = unittest.TestSuite()
+    seen = set()
+    for name in wanted:
+        for test in tests_of(loader.loadTestsFromName(name)):
+            if test.id() not in seen:
+                suite.addTest(test)
+                seen.add(test.id())
+    runner = unittest.TextTestRunner(stream=sys.stderr, verbosity=1, resultclass=Outcomes)
+    outcomes = runner.run(suite)
+    columns = ("control", *BACKENDS)
+    print("| row | | " + " | ".join(columns) + " |\n| ---: | --- |" + " --- |" * len(columns))
+    for number, (what, _) in rows.items():
+        cells = [cell(outcomes, ids[number], column) for column in columns]
+        print(f"| {number} | {what} | " + " | ".join(cells) + " |")
+    return 0 if outcomes.wasSuccessful() and not loader.errors else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main([int(word) for word in sys.argv[1:]]))

@@ -1,0 +1,274 @@
+"""Two runs share nothing, and neither hears of the other or of the caller; signals and output by other
+roads; core dumps; the known ways out of the language. Each natively works."""
+
+import fcntl
+import pty
+
+from harness import *
+
+CANARY = "canary-93ab"
+
+# Each leaves something behind for the next one to find. Prints what it found, then leaves it.
+TRACES = """
+import ctypes, os, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+found = []
+def attempt(name, call):
+    try:
+        if call(): found.append(name)
+    except OSError: pass
+def file(path):
+    existed = os.path.exists(path)
+    open(path, "w").write("left")
+    return existed
+def shm():
+    return libc.shmget(0x5eed, 4096, 0) >= 0 or libc.shmget(0x5eed, 4096, 0o1600) < -1
+def msg():
+    return libc.msgget(0x5eed, 0) >= 0 or libc.msgget(0x5eed, 0o1600) < -1
+def sem():
+    return libc.semget(0x5eed, 1, 0) >= 0 or libc.semget(0x5eed, 1, 0o1600) < -1
+def queue():
+    rt = ctypes.CDLL("librt.so.1", use_errno=True)
+    return rt.mq_open(b"/vitrine-test", 0) >= 0 or rt.mq_open(b"/vitrine-test", 0o102, 0o600, None) < -1
+def key():
+    add = libc.syscall(248, b"user", b"vitrine-test", b"x", 1, -4)
+    return False if add < 0 else libc.syscall(250, 10, -4, b"user", b"vitrine-test") == 0
+def abstract():
+    listener = socket.socket(socket.AF_UNIX)
+    listener.connect("\\0vitrine-test")
+    return True
+attempt("tmp", lambda: file("/tmp/vitrine-left"))
+attempt("shm folder", lambda: file("/dev/shm/vitrine-left"))
+attempt("shm", shm)
+attempt("msg", msg)
+attempt("sem", sem)
+attempt("queue", queue)
+attempt("abstract", abstract)
+attempt("lock", lambda: not __import__("fcntl").flock(os.open(sys.executable, os.O_RDONLY), 6) and False)
+print(found, flush=True)
+if "stay" in sys.argv:
+    listener = None
+    try:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind("\\0vitrine-test")
+        listener.listen(1)
+    except OSError: pass
+    import fcntl
+    try: fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+    except OSError: pass
+    print("ready", flush=True)
+    sys.stdin.readline()
+"""
+
+SIGNALS = """
+import ctypes, fcntl, os, signal, struct, sys, time
+victim = int(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+a, b = __import__("socket").socketpair()
+r, w = os.pipe()
+for fd in (r, a.fileno(), 0, 1):
+    for command, value in ((8, victim), (8, -victim), (10, signal.SIGTERM)):   # F_SETOWN, F_SETSIG
+        try: fcntl.fcntl(fd, command, value)
+        except OSError: pass
+    try: fcntl.fcntl(fd, 15, struct.pack("ii", 1, victim))                     # F_SETOWN_EX
+    except OSError: pass
+    for request in (0x8901, 0x8902):                                            # FIOSETOWN, SIOCSPGRP
+        try: fcntl.ioctl(fd, request, struct.pack("i", victim))
+        except OSError: pass
+    try: fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    except OSError: pass
+os.write(w, b"x"); b.send(b"x")
+# A timer whose signal is for another process's thread (SIGEV_THREAD_ID).
+event = struct.pack("qiii", 0, signal.SIGTERM, 4, victim) + bytes(64)
+timer = ctypes.c_int()
+if libc.syscall(222, 1, event, ctypes.byref(timer)) == 0:
+    libc.syscall(223, timer.value, 0, struct.pack("qqqq", 0, 0, 0, 1000000), 0)
+try:
+    folder = os.open("/tmp", os.O_RDONLY)
+    fcntl.fcntl(folder, 10, signal.SIGTERM)
+    fcntl.fcntl(folder, 8, victim)
+    fcntl.fcntl(folder, 1026, 0x8000001f)                                       # F_NOTIFY
+    open("/tmp/x", "w").close()
+except OSError: pass
+time.sleep(0.2)
+"""
+
+KEYS = """
+import fcntl, os
+for fd in (0, 1, 2):
+    for request in (0x5412, 0xdead00005412, 0x541C):
+        for byte in b"echo %s\\n":
+            try: fcntl.ioctl(fd, request & 0xffffffff, bytes([byte]))
+            except OSError: pass
+print("tried", flush=True)
+""" % CANARY
+
+ESCAPES = r"""
+import ctypes, gc, sys, types
+def subclasses(base):
+    for cls in type.__subclasses__(base):
+        yield cls
+        if cls is not type: yield from subclasses(cls)
+def by_subclasses():
+    for cls in set(subclasses(object)):
+        builtins = getattr(getattr(cls, "__init__", None), "__globals__", {}).get("__builtins__")
+        if builtins:
+            opener = builtins["open"] if isinstance(builtins, dict) else builtins.open
+            return opener(SECRET).read()
+def by_frames():
+    frame = sys._getframe()
+    while frame: last, frame = frame, frame.f_back
+    return last.f_builtins["open"](SECRET).read()
+def by_collector():
+    for found in gc.get_objects():
+        if isinstance(found, types.ModuleType) and found.__name__ == "os":
+            return found.read(found.open(SECRET, 0), 100)
+def by_code():
+    code = compile("open(SECRET).read()", "<x>", "eval")
+    return eval(code.replace(co_name="y"), {"SECRET": SECRET})
+def by_library():
+    libc = ctypes.CDLL(None)
+    data = ctypes.create_string_buffer(100)
+    fd = libc.open(SECRET.encode(), 0)
+    length = libc.read(fd, data, 100)
+    return data.raw[:length] if length > 0 else ""
+def by_native_code():
+    page = ctypes.CDLL(None).mmap
+    page.restype = ctypes.c_void_p
+    at = page(None, ctypes.c_size_t(4096), 7, 0x22, -1, ctypes.c_long(0))
+    code = b"\xb8\x02\0\0\0\x31\xf6\x0f\x05\xc3"           # open(rdi, 0)
+    ctypes.memmove(at, code, len(code))
+    fd = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_char_p)(at)(SECRET.encode())
+    return __import__("os").read(fd, 100) if fd >= 0 else ""
+SECRET = sys.argv[1]
+for name, way in list(globals().items()):
+    if name.startswith("by_"):
+        try: print(name, way())
+        except Exception as error: print(name, type(error).__name__)
+"""
+
+
+class Neighbours(Case):
+    # --- what one run leaves, or holds, is nothing to the next
+
+    def test_runs_find_nothing_of_each_other(self):
+        def check(shop, backend):
+            locked = shop.file("locked", "")
+            first = shop.start([PYTHON, "-c", TRACES, locked, "stay"], ["-q", "--ro", locked],
+                               backend=backend, stdin=subprocess.PIPE)
+            self.assertEqual(first.stdout.readline(), b"[]\n")
+            self.assertEqual(first.stdout.readline(), b"ready\n")
+            # Side by side, and on a lock of the host's.
+            second = shop.run([PYTHON, "-c", TRACES, locked], ["--ro", locked], backend=backend)
+            with open(locked, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            first.communicate(b"\n", timeout=30)
+            # One after the other.
+            third = shop.run([PYTHON, "-c", TRACES, locked], ["--ro", locked], backend=backend)
+            self.assertEqual((second.out, third.out), (b"[]\n", b"[]\n"))
+            self.assertFalse(os.path.exists("/dev/shm/vitrine-left"))
+            self.assertFalse(os.path.exists("/tmp/vitrine-left"))
+        self.everywhere(check)
+
+    def test_natively_they_do(self):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        found = [shop.native([PYTHON, "-c", TRACES, "x"]).stdout for _ in range(2)][1]
+        for path in ("/tmp/vitrine-left", "/dev/shm/vitrine-left"):
+            os.unlink(path)
+        for kind, option in (("shm", "-M"), ("msg", "-Q"), ("sem", "-S")):
+            subprocess.run(["ipcrm", option, "0x5eed"], capture_output=True)
+        if os.path.exists("/dev/mqueue/vitrine-test"):
+            os.unlink("/dev/mqueue/vitrine-test")
+        for name in ("tmp", "shm folder", "shm", "msg", "sem"):
+            self.assertIn(f"'{name}'".encode(), found)
+
+    # --- signals by other roads
+
+    def victim(self, shop):
+        process = subprocess.Popen(shop.as_user(["/bin/sleep", "60"]))
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        time.sleep(0.1)  # setpriv becomes sleep
+        return process
+
+    def test_signals_by_other_roads(self):
+        def check(shop, backend):
+            victim = self.victim(shop)
+            run = shop.run([PYTHON, "-c", SIGNALS, str(victim.pid)], backend=backend)
+            self.assertEqual((run.status, run.err), (0, b""))
+            self.assertIsNone(victim.poll())
+        self.everywhere(check)
+
+    def test_natively_they_arrive(self):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        victim = self.victim(shop)
+        shop.native([PYTHON, "-c", SIGNALS, str(victim.pid)])
+        self.assertEqual(victim.wait(5), -signal.SIGTERM)
+
+    # --- keys that nobody typed: what the caller's terminal holds unread afterwards
+
+    def typed(self, command):
+        parent, child = pty.openpty()
+        done = subprocess.Popen(command, stdin=child, stdout=child, stderr=child,
+                                preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, 0x540E, 0)))
+        out = b""
+        while b"tried" not in out:
+            out += os.read(parent, 1000)
+        done.wait(30)
+        waiting = fcntl.ioctl(child, 0x541B, b"\0\0\0\0")  # FIONREAD
+        os.close(parent)
+        os.close(child)
+        return int.from_bytes(waiting, sys.byteorder), out
+
+    def test_keys_that_nobody_typed(self):
+        def check(shop, backend):
+            waiting, out = self.typed(shop.command([PYTHON, "-c", KEYS], ["-q"], backend))
+            self.assertEqual((waiting, out.count(CANARY.encode())), (0, 0))
+        self.everywhere(check)
+
+    def test_natively_keys_are_typed(self):
+        legacy = "/proc/sys/dev/tty/legacy_tiocsti"
+        if os.path.exists(legacy) and os.getuid() != 0:
+            self.skipTest("this kernel has no TIOCSTI but for root")
+        _, out = self.typed([PYTHON, "-c", KEYS])
+        self.assertIn(CANARY.encode(), out)
+
+    # --- core dumps
+
+    def test_no_core_is_dumped(self):
+        def check(shop, backend):
+            before = sorted(os.listdir(shop.path))
+            code = "import ctypes, resource, os, signal; ctypes.string_at(0)"
+            run = shop.run([PYTHON, "-c", code], ["--scratch", shop.path + "/made"], backend=backend)
+            self.assertEqual((run.status, run.verdict), (128 + signal.SIGSEGV, "signaled"))
+            left = set(os.listdir(shop.path)) - set(before) - {"report.json", "audit.jsonl"}
+            self.assertEqual(left, set())
+            raised = shop.python("import resource; resource.setrlimit(resource.RLIMIT_CORE, (99, 99))",
+                                 backend=backend)
+            self.assertEqual(raised.status, 1)
+            limits = shop.python("import resource; print(resource.getrlimit(resource.RLIMIT_CORE))",
+                                 backend=backend)
+            # 1, not 0: what a piped core_pattern takes for none.
+            self.assertIn(limits.out, (b"(1, 1)\n", b"(0, 0)\n"))
+        self.everywhere(check)
+
+    # --- out of the language
+
+    def test_ways_out_of_the_language_lead_nowhere(self):
+        def check(shop, backend):
+            secret = shop.file("secret", CANARY)
+            run = shop.run([PYTHON, "-c", ESCAPES, secret], backend=backend)
+            self.assertEqual((run.status, run.err), (0, b""))
+            self.assertEqual(run.out.count(b"\n"), 6)
+            self.assertNotIn(CANARY.encode(), run.out)
+        self.everywhere(check)
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        native = shop.native([PYTHON, "-c", ESCAPES, shop.file("secret", CANARY)])
+        self.assertEqual(native.stdout.count(CANARY.encode()), 6, native)
+
+
+if __name__ == "__main__":
+    main()

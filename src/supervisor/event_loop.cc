@@ -60,7 +60,7 @@ Ending EventLoop::run() {
   dispatcher_.expect_program(launched_.pid, parts_.program, parts_.program_path);
   parts_.interceptor.task_started(launched_.pid, launched_.pid, 0);
   look_at_budgets(true);
-  while (!tasks_.empty()) wait();
+  while (!tasks_.empty() && !blind_) wait();
   ending_as_.usage.wall = elapsed();
   last_measured_.cpu = meter_.cpu_user() + meter_.cpu_system();
   take_sample(elapsed());
@@ -92,7 +92,7 @@ void EventLoop::wait() {
   if (dispatcher_.has_waiting()) most = std::min(most, next_retry_ - elapsed());
   const timespec timeout = to_timespec(std::max(most, Nanoseconds(0)));
   const int ready = ::ppoll(waiting_.data(), waiting_.size(), &timeout, nullptr);
-  if (ready < 0 && errno != EINTR) return fail_internally(fail_errno("ppoll").value());
+  if (ready < 0 && errno != EINTR) return lose_sight(fail_errno("ppoll").value());
   if (ready > 0) {
     // Signals first: the table of tasks is exact before a call is decided on it.
     if ((waiting_[0].revents & POLLIN) != 0) take_signals();
@@ -257,6 +257,13 @@ void EventLoop::end_run(Verdict verdict, std::string reason) {
 void EventLoop::fail_internally(const Error& error) {
   if (error.kind == Error::Kind::kViolation) return end_run(Verdict::kViolation, error.message());
   end_run(Verdict::kInternalError, error.message());
+}
+
+// The tree was killed as far as it is known. What was born meanwhile stands in its first stop, and
+// ends with the supervisor (PTRACE_O_EXITKILL).
+void EventLoop::lose_sight(const Error& error) {
+  blind_ = true;
+  fail_internally(error);
 }
 
 // By pid: none of these has been reaped, so each number is still its own.

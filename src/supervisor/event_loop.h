@@ -110,6 +110,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void end_run(Verdict verdict, std::string reason);
   void kill_tree();
   void fail_internally(const Error& error);
+  void lose_sight(const Error& error);
   void resume(pid_t tid, int signal = 0);
 
   Parts parts_;
@@ -136,6 +137,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   Nanoseconds next_wait_for_room_{};
   bool launch_admitted_ = false;
   bool command_runs_ = false;  // its exec has been seen and verified
+  bool blind_ = false;  // waiting itself fails: nothing will be heard of the tree any more
   bool ending_ = false;
   unsigned forwarded_ = 0;
   Ending ending_as_;

@@ -101,10 +101,8 @@ std::uint64_t Relay::splice_once(std::uint64_t allowance) {
     way_ = Way::kCopy;  // the end of a file; or gVisor, which says so of an empty pipe as well
   } else if (errno == EAGAIN) {
     blocked_ = readable_now(from_);  // data is there: it is the sink that has no room
-  } else if (errno == EINVAL) {
-    way_ = Way::kCopy;
   } else if (errno != EINTR) {
-    done_ = true;
+    way_ = Way::kCopy;  // not between these two, or not in this place: writing tells the rest
   }
   return 0;
 }

@@ -40,7 +40,7 @@ void EventLoop::take_task_events() {
       }
       return;
     }
-    if (!event) return fail_internally(event.error());
+    if (!event) return lose_sight(event.error());
     if (!*event) return;
     on_event(**event);
   }

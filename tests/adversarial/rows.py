@@ -77,7 +77,7 @@ ROWS = {
     32: ("two runs share nothing", ["test_neighbours.Neighbours.test_runs_find_nothing_of_each_other",
                                     "test_neighbours.Neighbours.test_natively_they_do"]),
     33: ("floods against the supervisor", ["test_flood.Flood"]),
-    34: ("names that are no text", ["test_audit.Audit.test_no_name_forges_a_line",
+    34: ("names that are no text", ["test_audit.Log.test_no_name_forges_a_line",
                                     "test_options.Options.test_hostile_names_are_one_valid_line_each"]),
     35: ("memory beside the limit", ["test_memory.Memory"]),
     36: ("hidden processor time", ["test_budgets.Budgets.test_cpu_time_of_threads_counts_together",

@@ -11,8 +11,8 @@ landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp dup2 du
 rt_sigprocmask rt_sigaction execveat ioctl pipe2 socketpair""".split()
 SUPERVISE = """ptrace process_vm_readv process_vm_writev ppoll poll signalfd4 sched_setaffinity
 sched_getaffinity timer_create timer_settime splice tee openat2 statx wait4 waitid pidfd_open memfd_create kill
-tgkill faccessat2 readlinkat readlink newfstatat pread64 pwrite64 ftruncate fallocate getdents64 fstatfs statfs
-sendmsg recvmsg shutdown clock_gettime epoll_create1 epoll_wait nanosleep clock_nanosleep getrandom""".split()
+tgkill faccessat2 readlinkat readlink newfstatat pread64 pwrite64 ftruncate fallocate getdents64 fstatfs
+statfs sendmsg recvmsg shutdown clock_gettime epoll_create1 epoll_wait nanosleep clock_nanosleep getrandom""".split()
 ERRORS = (errno.EPERM, errno.ENOSYS, errno.EIO) if os.environ.get("VITRINE_LONG") else (errno.EPERM,)
 
 # A secret, a socket, a process, somebody else's life: what walls stand before.

@@ -20,8 +20,8 @@ import xml.etree.ElementTree as ElementTree
 import harness
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-OPTIONS = ("-p", "python-multiprocess", "-p", "any", "--ro", "/usr/include", "--scratch", "/tmp=6G",
-           "--cwd", "/tmp", "--memory", "8G", "--processes", "256", "--threads", "1024",
+OPTIONS = ("-p", "python-multiprocess", "-p", "any", "--ro", "/usr/include", "--scratch", "/tmp=8G",
+           "--cwd", "/tmp", "--memory", "10G", "--processes", "256", "--threads", "1024",
            "--cpu", "none", "--output", "256M")
 # What these ask of their surroundings, and a user would show: the name of uid 0.
 MORE_OPTIONS = dict.fromkeys(("test_tarfile", "test_shutil"),

@@ -100,6 +100,7 @@ TEST_F(ProcTree, SystemFilesTellTheBudgets) {
   const std::string cpuinfo = read("/proc/cpuinfo");
   EXPECT_NE(cpuinfo.find("processor\t: 2\n"), std::string::npos);
   EXPECT_EQ(cpuinfo.find("processor\t: 3\n"), std::string::npos);
+  EXPECT_NE(cpuinfo.find("cache size\t: "), std::string::npos);
   EXPECT_EQ(read("/proc/loadavg").substr(0, 5), "0.00 ");
   EXPECT_EQ(read("/proc/sys/kernel/hostname"), "vitrine\n");
   EXPECT_NE(read("/proc/mounts").find("tmpfs /s tmpfs rw"), std::string::npos);

@@ -29,7 +29,7 @@ std::vector<scmp_arg_cmp> below_channel(const arch::SyscallRow& row, int channel
   if (channel < 0 || row.name == "recvmsg") return conditions;
   for (unsigned i = 0; i < row.arguments.size(); ++i) {
     if (!is_descriptor_argument(row, i)) continue;
-    conditions.push_back(SCMP_CMP64(i, SCMP_CMP_LT, static_cast<scmp_datum_t>(channel)));
+    conditions.push_back(scmp_arg_cmp{i, SCMP_CMP_LT, static_cast<scmp_datum_t>(channel), 0});
   }
   return conditions;
 }
@@ -55,19 +55,20 @@ Status add_row(scmp_filter_ctx filter, const arch::SyscallRow& row, int channel)
 // notification cannot change the call's registers.
 Status add_range(scmp_filter_ctx filter, const arch::SyscallRow& row, int channel, bool notify) {
   const auto number = static_cast<scmp_datum_t>(channel);
-  const Status below = add_when(filter, row, SCMP_ACT_ALLOW, {SCMP_CMP64(1, SCMP_CMP_LT, number)});
+  const Status below =
+      add_when(filter, row, SCMP_ACT_ALLOW, {scmp_arg_cmp{1, SCMP_CMP_LT, number, 0}});
   if (!below || !notify) return below;
-  return add_when(filter, row, SCMP_ACT_TRACE(0), {SCMP_CMP64(1, SCMP_CMP_GE, number)});
+  return add_when(filter, row, SCMP_ACT_TRACE(0), {scmp_arg_cmp{1, SCMP_CMP_GE, number, 0}});
 }
 
 Status add_rule(scmp_filter_ctx filter, const arch::SyscallRow& row, std::uint32_t action,
                 const NativeRule& rule, std::vector<scmp_arg_cmp> conditions) {
   if (arch::native_number(row) < 0) return {};
   if (rule.mask != 0) {
-    conditions.push_back(SCMP_CMP64(rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value));
+    conditions.push_back(scmp_arg_cmp{rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value});
   }
   if (rule.mask2 != 0) {
-    conditions.push_back(SCMP_CMP64(rule.argument2, SCMP_CMP_MASKED_EQ, rule.mask2, rule.value2));
+    conditions.push_back(scmp_arg_cmp{rule.argument2, SCMP_CMP_MASKED_EQ, rule.mask2, rule.value2});
   }
   return add_when(filter, row, action, conditions);
 }

@@ -39,7 +39,7 @@ class Registers {
 
  private:
   user_regs_struct raw_{};
-  std::int64_t pending_number_ = kUnchanged;
+  [[maybe_unused]] std::int64_t pending_number_ = kUnchanged;  // aarch64
   static constexpr std::int64_t kUnchanged = INT64_MIN;
 };
 

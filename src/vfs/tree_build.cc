@@ -73,7 +73,7 @@ class HostPatterns {
   }
 
   std::map<std::pair<dev_t, ino_t>, std::vector<ListEntry>> listed_;
-  const std::vector<ListEntry> none_;
+  const std::vector<ListEntry> none_{};
 };
 
 // A file of the host, opened O_PATH, if no link is on the way to it and the path is written the

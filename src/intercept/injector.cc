@@ -16,6 +16,7 @@
 #include "arch/syscall_table.h"
 #include "intercept/patience.h"
 #include "tracee/remote_memory.h"
+#include "tracee/usage.h"
 
 namespace vitrine::intercept {
 namespace {
@@ -51,9 +52,16 @@ Result<int> wait_for_stop(pid_t tid) {
   while (::waitid(P_PID, static_cast<id_t>(tid), &info, WEXITED | WSTOPPED | WNOWAIT | __WALL) !=
          0) {
     if (errno != EINTR) return fail_task_gone("waitid");
+    // A leader's end is reported only when its other threads have been reaped, which is the event
+    // loop's to do.
+    if (tracee::has_ended(tid)) return fail_task_gone("waitid");
     if (patience.is_over()) return interfered();
   }
-  if (is_end(info)) return fail_task_gone("waitid");
+  // Another thread executed a program, and the leader's number is that thread's by now (ptrace(2)):
+  // the event is left for the loop as well.
+  const bool executed =
+      info.si_code == CLD_TRAPPED && info.si_status == (SIGTRAP | (PTRACE_EVENT_EXEC << 8));
+  if (is_end(info) || executed) return fail_task_gone("waitid");
   int status = 0;
   if (::waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status)) {
     return fail_task_gone("waitpid");

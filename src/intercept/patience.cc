@@ -11,7 +11,7 @@ namespace {
 
 // Injected calls take microseconds; the rest is for a machine that is busy with other things.
 constexpr time_t kLongestInjectedCall = 2;  // seconds
-constexpr long kAgain = 50'000'000;         // ns: for a signal that came before the wait
+constexpr long kAgain = 10'000'000;         // ns
 
 // One timer, whose signal only interrupts. SIGALRM is nobody's else here (supervisor/signals.cc).
 std::optional<timer_t> make_timer() {
@@ -40,7 +40,7 @@ void set_timer(const itimerspec& value) {
 
 Patience::Patience() {
   ::clock_gettime(CLOCK_MONOTONIC, &started_);
-  set_timer({{0, kAgain}, {kLongestInjectedCall, 0}});
+  set_timer({{0, kAgain}, {0, kAgain}});
 }
 
 Patience::~Patience() { set_timer({}); }

@@ -9,8 +9,8 @@
 
 namespace vitrine::intercept {
 
-// Two seconds after it was made, and again and again from then on while it exists, a blocking call
-// of this thread ends with EINTR.
+// While it exists, a blocking call of this thread ends with EINTR every few milliseconds; it is
+// over after two seconds.
 class Patience {
  public:
   Patience();

@@ -19,7 +19,7 @@ using tracee::TaskEvent;
 
 namespace {
 
-constexpr std::size_t kEventsAtOnce = 256;
+constexpr std::size_t kEventsAtOnce = 16;
 
 }  // namespace
 

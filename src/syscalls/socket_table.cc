@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -67,6 +68,14 @@ std::optional<std::string> abstract_name_of(std::uint64_t inode) {
     if (found == inode) return line.substr(at + 1);
   }
   return std::nullopt;
+}
+
+constexpr timeval kShortestWait{0, 1};  // rounded up to a tick of the kernel's
+
+// Zero: a call on the socket waits for as long as it takes (socket(7), SO_SNDTIMEO).
+Status limit_wait(int socket, const timeval& longest) {
+  if (::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof longest) == 0) return {};
+  return fail_errno("SO_SNDTIMEO");
 }
 
 }  // namespace
@@ -178,8 +187,14 @@ Result<bool> SocketTable::connect(Socket& socket, const std::string& kernel_name
   const bool waits = (flags & O_NONBLOCK) == 0;
   if (waits && ::fcntl(socket.held.get(), F_SETFL, flags | O_NONBLOCK) != 0)
     return fail_errno("F_SETFL");
+  // The flags are the description's: a sibling thread can take O_NONBLOCK away again. How long a
+  // connect waits is the socket's, which no guest can change.
+  if (Status limited = limit_wait(socket.held.get(), kShortestWait); !limited)
+    return tl::make_unexpected(limited.error());
   const int done = ::connect(socket.held.get(), generic(address), address.length);
   const int error = errno;
+  if (Status limited = limit_wait(socket.held.get(), {}); !limited)
+    return tl::make_unexpected(limited.error());
   if (waits && ::fcntl(socket.held.get(), F_SETFL, flags) != 0) return fail_errno("F_SETFL");
   if (done != 0 && error == EAGAIN && waits) return false;
   if (done != 0) return fail(error, "connect");

@@ -39,6 +39,16 @@ Result<std::uint64_t> data_size(pid_t tgid) {
   return pages * 4096;
 }
 
+bool has_ended(pid_t tid) {
+  char path[48];
+  std::snprintf(path, sizeof path, "/proc/%d/stat", tid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  char text[512]{};
+  if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) return true;
+  const char* const end_of_name = std::strrchr(text, ')');
+  return end_of_name != nullptr && (end_of_name[2] == 'Z' || end_of_name[2] == 'X');
+}
+
 // proc(5), /proc/pid/stat: the third field is the state, the ninth holds the kernel's flags.
 bool may_end_now(pid_t tid) {
   constexpr unsigned kExiting = 0x4;  // PF_EXITING, include/linux/sched.h

@@ -23,6 +23,9 @@ Result<MemoryUse> memory_use(pid_t tgid);
 // Bytes that count against RLIMIT_DATA (statm's sixth field holds stacks as well).
 Result<std::uint64_t> data_size(pid_t tgid);
 
+// Whether the task is a zombie, or gone: a leader that has ended while its threads go on is one.
+bool has_ended(pid_t tid);
+
 // Whether the task is on its way, perhaps to its end; one that sleeps or was stopped is not.
 bool may_end_now(pid_t tid);
 

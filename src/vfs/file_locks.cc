@@ -7,12 +7,20 @@
 namespace vitrine::vfs {
 namespace {
 
-constexpr std::size_t kMostLocks = 16 * 1024;
+constexpr std::size_t kMostLocks = 512;
+// Whether a lock's owner still is there takes a look at all of its descriptors: so many of these
+// are asked for in one call. The supervisor's time is everybody's.
+constexpr std::size_t kLooksAtOnce = 16;
 
 bool overlap(const FileLock& a, const FileLock& b) { return a.start <= b.end && b.start <= a.end; }
 
 bool same_holder(const FileLock& a, const FileLock& b) {
   return a.whole == b.whole && a.owner == b.owner;
+}
+
+// Whose presence is one question.
+bool same_question(const FileLock& a, const FileLock& b) {
+  return same_holder(a, b) && a.seen_inode == b.seen_inode && a.through == b.through;
 }
 
 bool in_the_way(const FileLock& held, const FileLock& wanted) {
@@ -37,12 +45,13 @@ std::optional<FileLock> FileLocks::conflict(const File& file, const FileLock& wa
   const auto found = files_.find(file);
   if (found == files_.end()) return std::nullopt;
   std::vector<FileLock>& locks = found->second;
+  std::size_t looks = 0;
   for (std::size_t i = 0; i < locks.size();) {
     if (!in_the_way(locks[i], wanted)) {
       ++i;
       continue;
     }
-    if (is_held_(locks[i])) return locks[i];
+    if (++looks > kLooksAtOnce || is_held_(locks[i])) return locks[i];
     const FileLock gone = locks[i];
     count_ -= std::erase_if(locks, [&](const FileLock& each) { return same_holder(each, gone); });
     i = 0;
@@ -90,12 +99,25 @@ void FileLocks::release(const File& file, const FileLock& given) {
     found->second = std::move(kept);
 }
 
+// Some of them; the next time others are looked at.
 void FileLocks::forget_unheld() {
-  for (auto each = files_.begin(); each != files_.end();) {
-    std::vector<FileLock>& locks = each->second;
-    count_ -= std::erase_if(locks, [this](const FileLock& lock) { return !is_held_(lock); });
-    each = locks.empty() ? files_.erase(each) : std::next(each);
+  std::vector<FileLock> questions;
+  for (const auto& [file, locks] : files_) {
+    for (const FileLock& lock : locks) {
+      const auto same = [&](const FileLock& each) { return same_question(each, lock); };
+      if (std::ranges::none_of(questions, same)) questions.push_back(lock);
+    }
   }
+  std::vector<FileLock> gone;
+  for (std::size_t i = 0; i < std::min(kLooksAtOnce, questions.size()); ++i) {
+    const FileLock& asked = questions[next_look_++ % questions.size()];
+    if (!is_held_(asked)) gone.push_back(asked);
+  }
+  const auto is_gone = [&](const FileLock& lock) {
+    return std::ranges::any_of(gone, [&](const auto& each) { return same_question(each, lock); });
+  };
+  for (auto& [file, locks] : files_) count_ -= std::erase_if(locks, is_gone);
+  std::erase_if(files_, [](const auto& each) { return each.second.empty(); });
 }
 
 }  // namespace vitrine::vfs

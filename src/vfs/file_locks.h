@@ -66,6 +66,7 @@ class FileLocks {
   IsHeld is_held_;
   std::map<File, std::vector<FileLock>> files_;
   std::size_t count_ = 0;
+  std::size_t next_look_ = 0;
 };
 
 }  // namespace vitrine::vfs

@@ -164,6 +164,7 @@ class TreeFileSystem final : public FileSystem {
   SystemView system_;
   DirectoryRef root_;
   timespec built_at_{};
+  std::size_t terminals_made_ = 0;
 };
 
 // "/proc/TID/fd", opened O_PATH; empty if the task is gone.

@@ -132,6 +132,9 @@ Result<Opened> TreeFileSystem::open_synthetic(const Caller&, Place place, int fl
 // not too few.
 bool TreeFileSystem::may_have_another_terminal() const {
   constexpr int kMostTerminals = 32;
+  // Closed at this end and open at the other, one has a number of the host's and no name any more.
+  constexpr std::size_t kMostEver = 128;
+  if (terminals_made_ >= kMostEver) return false;
   const MountNode* dev = tree_.root().find("dev");
   const MountNode* shown = dev == nullptr ? nullptr : dev->find("pts");
   if (shown == nullptr) return true;
@@ -185,6 +188,7 @@ bool TreeFileSystem::show_terminal(int master, const std::string& rule) {
   MountTree::cover(node, MountNode::Kind::kDevice, rule);
   node.device.number = {kTerminalMajor, number};
   node.device.host = path;
+  ++terminals_made_;
   return true;
 }
 
@@ -283,6 +287,9 @@ Result<Opened> TreeFileSystem::open_descriptor(const Caller& caller, const Descr
     if (auto status = resolver_.verify(origin); !status) return pass_on(status.error());
     return open_place(caller, std::move(origin), flags);
   }
+  // One that stands behind a shared mapping: whoever held it by another road than a mapping would
+  // hold its memory unseen.
+  if (shared_.contains(described->seen.stx_ino)) return fail(EACCES, "open");
   if (described->device != nullptr && (flags & O_PATH) == 0)
     return open_device(*described->device, flags);
   const auto link = attributes_at(fds.get(), number.c_str(), false);

@@ -44,6 +44,21 @@ bool is_end(const siginfo_t& info) {
   return info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED;
 }
 
+// Takes the stop that `seen` tells of. A task killed in it has ended meanwhile, and that is the
+// event loop's to hear of: waitpid(2) would take it away from there.
+Result<int> take_stop(pid_t tid, const siginfo_t& seen) {
+  constexpr int kStopMark = 0x7f;
+  if (seen.si_code != CLD_TRAPPED && seen.si_code != CLD_STOPPED) {  // gVisor
+    int status = 0;
+    if (::waitpid(tid, &status, __WALL) == tid && WIFSTOPPED(status)) return status;
+    return fail_task_gone("waitpid");
+  }
+  siginfo_t taken{};
+  const int done = ::waitid(P_PID, static_cast<id_t>(tid), &taken, WSTOPPED | WNOHANG | __WALL);
+  if (done != 0 || taken.si_pid != tid) return fail_task_gone("waitid");
+  return (taken.si_status << 8) | kStopMark;
+}
+
 // The next stop of a task whose call cannot block; it comes at once. Its end is left for the event
 // loop (WNOWAIT).
 Result<int> wait_for_stop(pid_t tid) {
@@ -62,11 +77,7 @@ Result<int> wait_for_stop(pid_t tid) {
   const bool executed =
       info.si_code == CLD_TRAPPED && info.si_status == (SIGTRAP | (PTRACE_EVENT_EXEC << 8));
   if (is_end(info) || executed) return fail_task_gone("waitid");
-  int status = 0;
-  if (::waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status)) {
-    return fail_task_gone("waitpid");
-  }
-  return status;
+  return take_stop(tid, info);
 }
 
 bool is_syscall_stop(int status) { return status >> 8 == (SIGTRAP | 0x80); }

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "tracee/proc_status.h"
+#include "tracee/usage.h"
 
 namespace vitrine::tracee {
 namespace {
@@ -40,6 +41,9 @@ Result<Task*> TaskTable::add_new(pid_t tid) {
   if (Task* known = find(tid)) return known;
   Result<ProcStatus> status = read_proc_status(tid);
   if (!status) return tl::make_unexpected(status.error());
+  // Its end may have been taken before its parent's event came: it would stay in the table for
+  // ever.
+  if (has_ended(tid)) return fail_task_gone("a new task");
   return &insert(tid, status->tgid, status->ppid);
 }
 

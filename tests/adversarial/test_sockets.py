@@ -103,6 +103,33 @@ class Sockets(Case):
             self.doCleanups()
         self.everywhere(check)
 
+    # The queue is full, and a sibling takes away again what keeps a connection from waiting. The
+    # supervisor makes it: it would wait for ever, and no budget would end the run.
+    def test_a_connection_never_holds_the_supervisor(self):
+        code = """
+import fcntl, os, socket, threading
+server = socket.socket(socket.AF_UNIX); server.bind("\\0full"); server.listen(0)
+clients = [socket.socket(socket.AF_UNIX)]; clients[0].connect("\\0full")
+current = [clients[0].fileno()]
+def flip():
+    while True: fcntl.fcntl(current[0], fcntl.F_SETFL, 0)
+for _ in range(3): threading.Thread(target=flip, daemon=True).start()
+for _ in range(10000):
+    client = socket.socket(socket.AF_UNIX)
+    current[0] = client.fileno()
+    try:
+        client.setblocking(False)
+        client.connect("\\0full")
+    except OSError: pass
+    clients.append(client)
+    if len(clients) > 50: clients.pop(0)
+"""
+        def check(shop, backend):
+            run = shop.python(code, [*SEVERAL, "--wall", "2s", "--cpu", "none"], backend=backend)
+            self.assertIn((run.status, run.verdict), [(0, "exited"), (124, "wall-limit")])
+            self.assertLess(run.seconds, 4)
+        self.everywhere(check, users=False)
+
     def test_another_runs(self):
         def check(shop, backend):
             name = f"run-{os.getpid()}"

@@ -47,6 +47,9 @@ class Tasks(Case):
         self.fine("race", "1000" if LONG else "30", "/bin/true", "/bin/false",
                   options=["--ro", "/bin/true", "--ro", "/bin/false", "--processes", "2"])
 
+    def test_an_exit_beside_an_injected_call(self):
+        self.fine("exit-beside", 2000 if LONG else 60, options=["--processes", "2"])
+
     def test_children_one_after_the_other(self):
         self.fine("sequential", 10000 if LONG else 300, options=["--processes", "2"])
 

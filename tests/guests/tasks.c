@@ -108,6 +108,31 @@ static int race_to_execute(int rounds, char *one, char *other) {
   return 1;
 }
 
+static void *exit_soon(void *unused) {
+  (void)unused;
+  usleep(500 + (useconds_t)(getpid() % 2000));
+  _exit(7);
+}
+
+// The group ends while its leader is made to perform calls that it did not make.
+static int exit_beside(int rounds) {
+  for (int i = 0; i < rounds; ++i) {
+    const pid_t child = fork();
+    if (child < 0) return 0;
+    if (child == 0) {
+      pthread_t thread;
+      pthread_create(&thread, NULL, exit_soon, NULL);
+      for (;;) {
+        char *at = mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (at != MAP_FAILED) munmap(at, 4096);
+      }
+    }
+    int status;
+    if (waitpid(child, &status, 0) != child || WEXITSTATUS(status) != 7) return 0;
+  }
+  return 1;
+}
+
 static void *after_leader(void *unused) {
   (void)unused;
   usleep(50000);
@@ -237,6 +262,7 @@ int main(int argc, char **argv) {
   if (strcmp(how, "sequential") == 0) return fine(sequential(number));
   if (strcmp(how, "killed") == 0) return fine(killed(number));
   if (strcmp(how, "bomb") == 0) return bomb();
+  if (strcmp(how, "exit-beside") == 0) return fine(exit_beside(number));
   if (strcmp(how, "race") == 0) return fine(race_to_execute(number, argv[3], argv[4]));
   pthread_t thread;
   if (strcmp(how, "execute") == 0) {

@@ -193,7 +193,7 @@ Answer Dispatcher::decide(const DecodedCall& call, tracee::Task& task) {
   }
   if (call.row == nullptr) return by_disposition(call);
   if (std::optional<Answer> answer = restricted(call)) return std::move(*answer);
-  // Ours: nothing of it is the program's to see.
+  // Ours: as if nothing were there (descriptor_channel.h).
   if (intercept::names_descriptor(*call.row, call.event.arguments, parts_.channel)) {
     return syscalls::serve_error(EBADF);
   }

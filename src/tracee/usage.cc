@@ -12,6 +12,31 @@
 #include "tracee/proc_status.h"
 
 namespace vitrine::tracee {
+namespace {
+
+// proc(5), /proc/pid/stat: the third field is the state, the ninth holds the kernel's flags.
+struct TaskStat {
+  bool gone = false;
+  char state = 'S';  // asleep, where it cannot be read
+  unsigned flags = 0;
+};
+
+TaskStat read_task_stat(pid_t tid) {
+  char path[48];
+  std::snprintf(path, sizeof path, "/proc/%d/stat", tid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  char text[512]{};
+  if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) return {.gone = true};
+  const char* const end_of_name = std::strrchr(text, ')');
+  char state = 0;
+  unsigned flags = 0;
+  const bool readable =
+      end_of_name != nullptr &&
+      std::sscanf(end_of_name, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) == 2;
+  return readable ? TaskStat{false, state, flags} : TaskStat{};
+}
+
+}  // namespace
 
 Result<Nanoseconds> cpu_time(pid_t tgid) {
   constexpr int kSchedClock = 2;  // CPUCLOCK_SCHED, include/linux/posix-timers.h
@@ -40,31 +65,14 @@ Result<std::uint64_t> data_size(pid_t tgid) {
 }
 
 bool has_ended(pid_t tid) {
-  char path[48];
-  std::snprintf(path, sizeof path, "/proc/%d/stat", tid);
-  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
-  char text[512]{};
-  if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) return true;
-  const char* const end_of_name = std::strrchr(text, ')');
-  return end_of_name != nullptr && (end_of_name[2] == 'Z' || end_of_name[2] == 'X');
+  const TaskStat stat = read_task_stat(tid);
+  return stat.gone || stat.state == 'Z' || stat.state == 'X';
 }
 
-// proc(5), /proc/pid/stat: the third field is the state, the ninth holds the kernel's flags.
 bool may_end_now(pid_t tid) {
   constexpr unsigned kExiting = 0x4;  // PF_EXITING, include/linux/sched.h
-  char path[48];
-  std::snprintf(path, sizeof path, "/proc/%d/stat", tid);
-  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
-  char text[512]{};
-  if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) return true;  // gone
-  const char* const end_of_name = std::strrchr(text, ')');
-  char state = 'S';
-  unsigned flags = 0;
-  if (end_of_name == nullptr ||
-      std::sscanf(end_of_name, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2) {
-    return false;
-  }
-  return (flags & kExiting) != 0 || (state != 'S' && state != 'T');
+  const TaskStat stat = read_task_stat(tid);
+  return stat.gone || (stat.flags & kExiting) != 0 || (stat.state != 'S' && stat.state != 'T');
 }
 
 }  // namespace vitrine::tracee

@@ -331,8 +331,12 @@ Status Dispatcher::dispatch(intercept::Stop stop) {
   return finish(std::move(taken), *task, std::move(answer));
 }
 
-Status Dispatcher::retry_waiting() {
-  for (Waiting& each : std::exchange(waiting_, {})) {
+Status Dispatcher::retry_waiting(Nanoseconds most) {
+  const Nanoseconds start = parts_.budget.elapsed();
+  for (std::size_t left = waiting_.size(); left > 0; --left) {
+    if (parts_.budget.elapsed() - start > most) break;
+    Waiting each = std::move(waiting_.front());
+    waiting_.pop_front();
     tracee::Task* task = parts_.tasks.find(each.call.event.tid);
     if (task == nullptr) continue;  // it has ended
     sightings_.clear();

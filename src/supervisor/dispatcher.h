@@ -2,6 +2,7 @@
 // effect, and write the one record of it.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -35,9 +36,9 @@ class Dispatcher {
   const std::string& violation() const { return violation_; }
   // Calls that wait (Wait, core/effect.h) are decided again: to be called when something may have
   // changed, and every now and then while has_waiting(). One that a signal is pending for ends with
-  // EINTR.
+  // EINTR. What was not come to in `most` is the first to be decided the next time.
   bool has_waiting() const { return !waiting_.empty(); }
-  Status retry_waiting();
+  Status retry_waiting(Nanoseconds most);
   // Audit level `all`: a call that the kernel performed, with its result.
   void observed(const SyscallEvent& event, const std::string& leading_bytes,
                 std::optional<std::int64_t> result);
@@ -93,7 +94,7 @@ class Dispatcher {
 
   Parts parts_;
   syscalls::SocketTable sockets_;
-  std::vector<Waiting> waiting_;
+  std::deque<Waiting> waiting_;
   vfs::DirectoryRef first_working_directory_;
   std::unordered_map<pid_t, std::shared_ptr<syscalls::FsContext>> fs_;  // by tid
   std::unordered_map<pid_t, Expected> expected_;                        // by tid

@@ -15,9 +15,10 @@ namespace vitrine::supervisor {
 namespace {
 
 constexpr Nanoseconds kLastOutput = std::chrono::seconds(2);  // for a stalled reader, after a limit
-// How often a call that waits for other tasks' calls is looked at, and the share of the time that
-// this may take where many wait.
+// How often a call that waits for other tasks' calls is looked at, for how long where many wait,
+// and the share of the time that this may take.
 constexpr Nanoseconds kRetryWaiting = std::chrono::milliseconds(2);
+constexpr Nanoseconds kRetryAtOnce = std::chrono::milliseconds(5);
 constexpr int kRetryShare = 10;
 constexpr std::size_t kCallsAtOnce = 64;  // before signals and clocks get a turn
 
@@ -117,7 +118,8 @@ void EventLoop::retry_waiting() {
   if (ending_ || !dispatcher_.has_waiting()) return;
   const Nanoseconds start = elapsed();
   if (start < next_retry_) return;
-  if (Status done = dispatcher_.retry_waiting(); !done) return fail_internally(done.error());
+  if (Status done = dispatcher_.retry_waiting(kRetryAtOnce); !done)
+    return fail_internally(done.error());
   if (!dispatcher_.violation().empty()) end_run(Verdict::kViolation, dispatcher_.violation());
   const Nanoseconds now = elapsed();
   next_retry_ = now + std::max(kRetryWaiting, (now - start) * kRetryShare);

@@ -4,13 +4,29 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace vitrine::vfs {
 namespace {
 
 constexpr std::size_t kMostLocks = 512;
 // Whether a lock's owner still is there takes a look at all of its descriptors: so many of these
-// are asked for in one call. The supervisor's time is everybody's.
+// are asked for in one call, and for so long. The supervisor's time is everybody's.
 constexpr std::size_t kLooksAtOnce = 16;
+constexpr Nanoseconds kLookingAtOnce = std::chrono::milliseconds(5);
+
+class Looks {
+ public:
+  // The first is always one more: whoever comes again gets on.
+  bool another() {
+    ++taken_;
+    return taken_ == 1 || (taken_ <= kLooksAtOnce && monotonic_now() - start_ < kLookingAtOnce);
+  }
+
+ private:
+  std::size_t taken_ = 0;
+  Nanoseconds start_ = monotonic_now();
+};
 
 bool overlap(const FileLock& a, const FileLock& b) { return a.start <= b.end && b.start <= a.end; }
 
@@ -45,13 +61,13 @@ std::optional<FileLock> FileLocks::conflict(const File& file, const FileLock& wa
   const auto found = files_.find(file);
   if (found == files_.end()) return std::nullopt;
   std::vector<FileLock>& locks = found->second;
-  std::size_t looks = 0;
+  Looks looks;
   for (std::size_t i = 0; i < locks.size();) {
     if (!in_the_way(locks[i], wanted)) {
       ++i;
       continue;
     }
-    if (++looks > kLooksAtOnce || is_held_(locks[i])) return locks[i];
+    if (!looks.another() || is_held_(locks[i])) return locks[i];
     const FileLock gone = locks[i];
     count_ -= std::erase_if(locks, [&](const FileLock& each) { return same_holder(each, gone); });
     i = 0;
@@ -109,7 +125,8 @@ void FileLocks::forget_unheld() {
     }
   }
   std::vector<FileLock> gone;
-  for (std::size_t i = 0; i < std::min(kLooksAtOnce, questions.size()); ++i) {
+  Looks looks;
+  for (std::size_t i = 0; i < questions.size() && looks.another(); ++i) {
     const FileLock& asked = questions[next_look_++ % questions.size()];
     if (!is_held_(asked)) gone.push_back(asked);
   }

@@ -3,6 +3,7 @@
 import fcntl
 
 from harness import *
+from harness import SLOW
 
 HOLD = """
 import fcntl, sys, time
@@ -41,6 +42,27 @@ class Locks(Case):
                     self.assertRaises(BlockingIOError, lock, f, fcntl.LOCK_EX | fcntl.LOCK_NB)
             bare.kill()
         self.everywhere(check)
+
+    # Who still holds a lock is looked for among all descriptors of its owner. Found as seconds in
+    # which nobody else was answered.
+    def test_questions_about_locks_keep_nobody_waiting(self):
+        with open(os.path.join(SOURCE, "tests", "guests", "lock_sweep.py"), encoding="utf-8") as f:
+            script = f.read()
+        for how, locks in (("sweep", [512]), ("wait", [1, 60])):
+            def check(shop, backend):
+                path = shop.file("lock_sweep.py", script)
+                options = ["--processes", "4", "--threads", "100"]
+                run = shop.run([PYTHON, path, how], options, backend=backend)
+                self.assertEqual((run.status, run.err), (0, b""))
+                *said, slowest = run.out.split()
+                print(f"  {how}, {backend}: {1000 * float(slowest):.0f} ms", flush=True)
+                self.assertEqual([int(number) for number in said], locks)
+                self.assertLess(float(slowest), 0.25 * SLOW)
+            self.everywhere(check, users=False)
+            shop = Workshop()
+            self.addCleanup(shop.close)
+            bare = shop.native([PYTHON, shop.file("lock_sweep.py", script), how])
+            self.assertGreaterEqual(int(bare.stdout.split()[0]), locks[0], "more are possible")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,52 @@ print(made)
             self.assertEqual((run.status, run.out), (0, b"32\n"))
         self.everywhere(check)
 
+    # With its first end closed a terminal has no name any more, and a number of the host's all the
+    # same, for as long as the other end is open: what was ever made is bounded as well.
+    def test_terminals_without_a_name_are_bounded(self):
+        code = """
+import fcntl, os, struct
+def make():
+    first = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY)
+    fcntl.ioctl(first, 0x40045431, struct.pack("i", 0))  # TIOCSPTLCK
+    return first, os.open("/dev/pts/%d" % struct.unpack("i", fcntl.ioctl(first, 0x80045430, bytes(4))), os.O_RDWR | os.O_NOCTTY)
+def attempt(most):
+    made = []
+    try:
+        while len(made) < most: made.append(make())
+    except OSError as error: print(error.errno)
+    return made
+both = attempt(40)
+print(len(both))
+for end in both.pop() + both.pop(): os.close(end)
+both += attempt(2)  # given back
+print(len(both))
+for ends in both:
+    for end in ends: os.close(end)
+kept = 0
+try:
+    while kept < 160:
+        first, second = make()
+        os.close(first)
+        kept += 1
+except OSError as error: print(error.errno)
+print(kept)
+"""
+        def terminals():
+            with open("/proc/sys/kernel/pty/nr", encoding="ascii") as f:
+                return int(f.read())
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        self.assertEqual(shop.native([PYTHON, "-c", code]).stdout, b"40\n40\n160\n")
+
+        def check(shop, backend):
+            before = terminals()
+            run = shop.python(code, backend=backend)
+            self.assertEqual((run.status, run.err), (0, b""))
+            self.assertEqual(run.out.split(), [b"28", b"32", b"32", b"28", b"94"])  # 32 + 2 + 94 = 128
+            self.assertLess(terminals(), before + 28)
+        self.everywhere(check)
+
 
 def json_of(value):
     import json

@@ -71,6 +71,13 @@ class Memory(Case):
         self.natively("zero")
         self.contained("zero")
 
+    # A name of the file that stands behind a mapping (O_PATH) holds its memory, and is no open
+    # description that could be counted.
+    def test_names_of_what_stands_behind_a_mapping(self):
+        self.natively("named-files")
+        self.contained("named-files")
+        self.contained("names")
+
     # No process has more than a part of it.
     def test_shared_mappings_of_several_processes(self):
         self.natively("shared-children")

@@ -10,9 +10,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const size_t kPiece = 16u << 20;
@@ -199,6 +201,73 @@ static void memfds(size_t wanted) {
   done(held);
 }
 
+// --- a name of a memory file (O_PATH) is no open description of it, and holds it all the same.
+static int open_name(int fd) {
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return open(path, O_PATH);
+}
+
+static size_t held_by_names(void) {
+  size_t held = 0;
+  for (int fd = 0; fd < 1000; ++fd) {
+    struct stat seen;
+    if (fstat(fd, &seen) == 0 && (size_t)seen.st_size == kPiece) held += (size_t)seen.st_blocks * 512;
+  }
+  return held;
+}
+
+static void named_files(size_t wanted) {
+  for (size_t i = 0; i < wanted / kPiece; ++i) {
+    const int fd = (int)syscall(SYS_memfd_create, "m", 0);
+    if (fd < 0 || ftruncate(fd, (off_t)kPiece) != 0) break;
+    char *at = mmap(NULL, kPiece, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) break;
+    const int name = open_name(fd);
+    close(fd);
+    if (name >= 0) touch(at, kPiece);
+    munmap(at, kPiece);
+  }
+  done(held_by_names());
+}
+
+// A sibling copies the descriptor that for a moment stands behind a shared mapping.
+static int first_free;
+static volatile size_t wanted_names, names_held, names_refused;
+
+static void *keep_names(void *unused) {
+  (void)unused;
+  while (names_held < wanted_names) {
+    const int copy = dup(first_free);
+    if (copy < 0) continue;
+    if (open_name(copy) >= 0) {
+      ++names_held;
+    } else {
+      ++names_refused;
+    }
+    close(copy);
+  }
+  return NULL;
+}
+
+static void names(size_t wanted) {
+  pthread_t thread;
+  first_free = dup(0);
+  close(first_free);
+  wanted_names = wanted / kPiece;
+  pthread_create(&thread, NULL, keep_names, NULL);
+  const time_t start = time(NULL);
+  while (names_held < wanted_names && names_refused < 2 * wanted_names && time(NULL) < start + 3) {
+    const size_t before = names_held;
+    char *at = mmap(NULL, kPiece, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) continue;
+    usleep(100);
+    if (names_held > before) touch(at, kPiece);
+    munmap(at, kPiece);
+  }
+  done(held_by_names());
+}
+
 // --- private memory behind calls that move or grow mappings
 static void growing(size_t wanted) {
   size_t size = kPiece;
@@ -320,6 +389,8 @@ int main(int argc, char **argv) {
   if (strcmp(how, "sparse") == 0) sparse(wanted);
   if (strcmp(how, "pipes") == 0) pipes(wanted);
   if (strcmp(how, "memfds") == 0) memfds(wanted);
+  if (strcmp(how, "names") == 0) names(wanted);
+  if (strcmp(how, "named-files") == 0) named_files(wanted);
   if (strcmp(how, "growing") == 0) growing(wanted);
   if (strcmp(how, "stack") == 0) stack(wanted);
   if (strcmp(how, "tables") == 0) tables(wanted);

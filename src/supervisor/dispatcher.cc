@@ -8,6 +8,7 @@
 #include "arch/flag_names.h"
 #include "intercept/native_rules.h"
 #include "tracee/proc_status.h"
+#include "tracee/remote_memory.h"
 
 namespace vitrine::supervisor {
 namespace {
@@ -204,15 +205,9 @@ Answer Dispatcher::decide(const DecodedCall& call, tracee::Task& task) {
   const syscalls::Handler handler = syscalls::find_handler(*call.row);
   if (handler == nullptr) return by_disposition(call);
   const std::shared_ptr<syscalls::FsContext> fs = fs_of(task.tid);
-  syscalls::Context context{call,
-                            tracee::RemoteMemory(task.tid),
-                            parts_.tasks,
-                            task,
-                            *fs,
-                            parts_.files,
-                            parts_.affinity,
-                            parts_.budget,
-                            sockets_};
+  const tracee::RemoteMemory memory(task.tid);
+  syscalls::Context context{call,         memory,          parts_.tasks,  task,    *fs,
+                            parts_.files, parts_.affinity, parts_.budget, sockets_};
   return handler(context);
 }
 
@@ -321,7 +316,8 @@ Status Dispatcher::dispatch(intercept::Stop stop) {
   }
   // A task makes one call at a time: a signal has taken it out of the one that waited.
   std::erase_if(waiting_, [&](const Waiting& each) { return each.call.event.tid == event.tid; });
-  Waiting taken{std::move(stop), tracee::decode(event), parts_.budget.elapsed()};
+  Waiting taken{std::move(stop), tracee::decode(event, tracee::RemoteMemory(event.tid)),
+                parts_.budget.elapsed()};
   sightings_.clear();
   Answer answer = decide(taken.call, *task);
   if (std::holds_alternative<Wait>(answer.effect)) {

@@ -13,7 +13,7 @@
 #include "core/effect.h"
 #include "core/limits.h"
 #include "syscalls/socket_table.h"
-#include "tracee/remote_memory.h"
+#include "tracee/memory.h"
 #include "tracee/task_table.h"
 #include "vfs/filesystem.h"
 
@@ -57,7 +57,7 @@ class BudgetControl {
 
 struct Context {
   const DecodedCall& call;
-  tracee::RemoteMemory memory;
+  const tracee::Memory& memory;
   tracee::TaskTable& tasks;
   tracee::Task& task;
   FsContext& fs;

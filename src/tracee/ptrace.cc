@@ -25,19 +25,25 @@ std::uint64_t event_message(pid_t tid) {
   return message;
 }
 
+bool has_message(TaskEvent::Kind kind) {
+  using Kind = TaskEvent::Kind;
+  return kind == Kind::kCloneStop || kind == Kind::kExecStop || kind == Kind::kExitStop ||
+         kind == Kind::kSeccompStop;
+}
+
 TaskEvent classify_event_stop(pid_t tid, int event, int signal) {
   using Kind = TaskEvent::Kind;
   switch (event) {
     case PTRACE_EVENT_CLONE:
     case PTRACE_EVENT_FORK:
     case PTRACE_EVENT_VFORK:
-      return {Kind::kCloneStop, tid, event_message(tid), {}};
+      return {Kind::kCloneStop, tid, 0, {}};
     case PTRACE_EVENT_EXEC:
-      return {Kind::kExecStop, tid, event_message(tid), {}};
+      return {Kind::kExecStop, tid, 0, {}};
     case PTRACE_EVENT_EXIT:
-      return {Kind::kExitStop, tid, event_message(tid), {}};
+      return {Kind::kExitStop, tid, 0, {}};
     case PTRACE_EVENT_SECCOMP:
-      return {Kind::kSeccompStop, tid, event_message(tid), {}};
+      return {Kind::kSeccompStop, tid, 0, {}};
     case PTRACE_EVENT_STOP:
       // Under PTRACE_SEIZE a group-stop is this event with the stopping signal (ptrace(2)).
       if (is_stopping_signal(signal)) {
@@ -48,6 +54,14 @@ TaskEvent classify_event_stop(pid_t tid, int event, int signal) {
       return {Kind::kOtherStop, tid, static_cast<std::uint64_t>(event), {}};
   }
 }
+
+Status request(enum __ptrace_request what, pid_t tid, long data, const char* name) {
+  if (::ptrace(what, tid, nullptr, data) == 0) return {};
+  if (errno == ESRCH) return fail_task_gone(name);
+  return fail_errno(name);
+}
+
+}  // namespace
 
 TaskEvent classify(pid_t tid, int status, const rusage& usage) {
   using Kind = TaskEvent::Kind;
@@ -64,14 +78,6 @@ TaskEvent classify(pid_t tid, int status, const rusage& usage) {
   return {Kind::kSignalStop, tid, static_cast<std::uint64_t>(signal), {}};
 }
 
-Status request(enum __ptrace_request what, pid_t tid, long data, const char* name) {
-  if (::ptrace(what, tid, nullptr, data) == 0) return {};
-  if (errno == ESRCH) return fail_task_gone(name);
-  return fail_errno(name);
-}
-
-}  // namespace
-
 Status seize(pid_t pid) { return request(PTRACE_SEIZE, pid, kOptions, "ptrace(PTRACE_SEIZE)"); }
 
 Status report_exits(pid_t tid) {
@@ -84,7 +90,11 @@ Result<std::optional<TaskEvent>> next_task_event() {
   rusage usage{};
   for (;;) {
     const pid_t tid = ::wait4(-1, &status, WNOHANG | __WALL, &usage);
-    if (tid > 0) return classify(tid, status, usage);
+    if (tid > 0) {
+      TaskEvent event = classify(tid, status, usage);
+      if (has_message(event.kind)) event.value = event_message(tid);
+      return event;
+    }
     if (tid == 0) return std::nullopt;
     if (errno != EINTR) return fail_errno("wait4");
   }

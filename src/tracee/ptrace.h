@@ -42,6 +42,10 @@ Status seize(pid_t pid);
 // From now on the stopped tracee `tid`, and what it will start, reports its end before it as well.
 Status report_exits(pid_t tid);
 
+// What a wait status says. The message of an event (`value` of a clone, exec, exit or seccomp stop)
+// is not in it.
+TaskEvent classify(pid_t tid, int status, const rusage& usage);
+
 // The next report, if there is one now (WNOHANG | __WALL). ECHILD: no tracee is left.
 Result<std::optional<TaskEvent>> next_task_event();
 

@@ -88,19 +88,19 @@ TEST(RemoteMemory, ADeadTaskIsAnErrorOfItsOwn) {
 TEST(Decode, PathsAreReadAndForeignAbisAreNot) {
   const char* path = "/etc/shadow";
   SyscallEvent event{getpid(), arch::kNativeAuditArch, SYS_openat, {0, address(path)}, 0};
-  DecodedCall call = decode(event);
+  DecodedCall call = decode(event, RemoteMemory(event.tid));
   ASSERT_NE(call.row, nullptr);
   EXPECT_EQ(call.strings[1]->bytes, path);
   EXPECT_FALSE(call.foreign_abi);
 
   event.audit_arch = AUDIT_ARCH_I386;
-  call = decode(event);
+  call = decode(event, RemoteMemory(event.tid));
   EXPECT_TRUE(call.foreign_abi);
   EXPECT_FALSE(call.strings[1].has_value());
 
   event.audit_arch = arch::kNativeAuditArch;
   event.number = SYS_openat | arch::kX32Bit;
-  EXPECT_TRUE(decode(event).foreign_abi);
+  EXPECT_TRUE(decode(event, RemoteMemory(event.tid)).foreign_abi);
 }
 
 TEST(ProcStatus, ReadsItself) {

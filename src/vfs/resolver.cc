@@ -140,6 +140,7 @@ Result<Place> Resolver::enter_passage(const Place& folder, const MountNode& moun
   place.rule = folder.rule;
   if (const auto* host = folder.host()) {
     place.what = HostPlace{host->mount, join(host->below, name), {}, {}};
+    if (auto status = verify(place); !status) return pass_on(status.error());
     return place;
   }
   if (folder.scratch()) return scratch_child(folder, name);

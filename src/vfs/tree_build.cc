@@ -360,7 +360,10 @@ Status TreeBuilder::add(const FolderRule& folder) {
     if (place) return wrong(folder.guest, "not a folder");
     auto parent =
         fs_.resolver_.resolve(nobody_, fs_.resolver_.root(), parent_of(prefix), FinalLink::kFollow);
-    if (parent && parent->scratch()) {
+    const MountNode* there =
+        parent && parent->mount != nullptr ? parent->mount->find(*name) : nullptr;
+    const bool hidden = there != nullptr && there->kind == MountNode::Kind::kHidden;
+    if (parent && parent->scratch() && !hidden) {
       auto made = fs_.scratch_.create(parent->scratch(), *name, S_IFDIR | 0755);
       if (!made) return wrong(folder.guest, made.error().message());
       continue;

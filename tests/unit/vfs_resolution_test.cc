@@ -174,6 +174,18 @@ TEST_P(Resolution, HiddenPathIsAbsentEverywhere) {
   EXPECT_EQ(names("/m"), "b link");
 }
 
+TEST_P(Resolution, BelowWhatIsOnlyOnTheWayToAHiddenPathNothingIsLookedFor) {
+  put("a/file", "x");
+  build(ShowRule{host("a"), "/m"}, HideRule{"/m/none/below/secret"});
+  EXPECT_EQ(open_code("/m/none"), ENOENT);
+  EXPECT_EQ(open_code("/m/none/" + std::string(256, 'n')), ENOENT);
+}
+
+TEST_P(Resolution, FolderCoversWhatAnEarlierRuleHidInScratch) {
+  build(ScratchRule{"/s", 1 << 20}, HideRule{"/s/work"}, FolderRule{"/s/work"});
+  EXPECT_TRUE(S_ISDIR(stat("/s/work").stx_mode));
+}
+
 TEST_P(Resolution, HideThroughALinkHidesWhatItNames) {
   put("usr/lib/secret", "s");
   put("usr/lib/open", "o");

@@ -102,11 +102,14 @@ Result<SyscallEvent> PtraceBackend::event_of(const tracee::TaskEvent& event,
   call.arguments = registers.arguments();
   call.instruction_pointer = registers.instruction_pointer();
   call.audit_arch = arch::kNativeAuditArch;
-  if (mode_ == Mode::kTrace) {
-    if (event.value == kForeignAbiData) call.audit_arch = AUDIT_ARCH_I386;
-    return call;
-  }
+  const bool told = mode_ == Mode::kTrace;
+  if (told && event.value != kForeignAbiData) return call;
+  if (told) call.audit_arch = AUDIT_ARCH_I386;
+  // Of negative numbers, which are merely unknown to the kernel, the filter says the same.
+  if (told && call.number <= INT32_MAX) return call;
   Result<__ptrace_syscall_info> info = tracee::syscall_info(event.tid);
+  const bool unknown = told && !info && info.error().kind != Error::Kind::kTaskGone;
+  if (unknown) return call;  // before Linux 5.3
   if (!info) return tl::make_unexpected(info.error());
   call.audit_arch = info->arch;
   return call;

@@ -238,6 +238,17 @@ thread = threading.Thread(target=print, args=("ran",)); thread.start(); thread.j
             self.assertEqual(run.report["syscalls"]["denied"], 1)
         self.everywhere(check)
 
+    def test_negative_numbers_are_merely_unknown(self):
+        # To the kernel, and so in every backend: ENOSYS, and the run goes on.
+        numbers = [str(1 << 31), str((1 << 31) + 2), str((1 << 32) - 2), str((1 << 32) - 1)]
+
+        def check(shop, backend):
+            words = " , ".join(f"{number} 0" for number in numbers).split()
+            run = self.assertSameAsNative(shop, backend, [shop.guest("calls"), *words])
+            self.assertEqual(run.out.split(), [b"%d" % -errno.ENOSYS] * len(numbers))
+            self.assertEqual(run.verdict, "exited")
+        self.everywhere(check)
+
     def test_a_relative_path_does_not_climb(self):
         def check(shop, backend):
             secret = shop.file("secret", "the secret")

@@ -8,6 +8,9 @@ build_packages=(g++ cmake ninja-build pkg-config libboost-program-options-dev li
 test_packages=(libgtest-dev python3 libpython3-stdlib libpython3.11-testsuite gcc libc6-dev sudo mandoc
                procps python3-numpy strace jq)
 
+# Debian's clang with libFuzzer and the sanitizers' runtimes.
+fuzz_packages=(clang libclang-rt-14-dev)
+
 # What the bench compares with. What cannot be had is left out of its table, and named.
 bench_packages=(bubblewrap firejail proot runsc strace python3-numpy python3-pandas
                 libopenblas0-pthread)
@@ -19,9 +22,10 @@ peer_packages=(python3-django python3-yaml python3-pandas python3-scipy python3-
 
 case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;
+  fuzz) packages=("${build_packages[@]}" "${fuzz_packages[@]}") ;;
   all) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
   bench) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
-  *) echo "usage: $0 [build|all|bench]" >&2; exit 2 ;;
+  *) echo "usage: $0 [build|fuzz|all|bench]" >&2; exit 2 ;;
 esac
 
 is_installed() {

@@ -28,7 +28,6 @@ struct Reader {
     return *this;
   }
   friend bool operator==(const Reader& a, const Reader& b) { return a.at == b.at; }
-  friend bool operator!=(const Reader& a, const Reader& b) { return a.at != b.at; }
 };
 
 // Builds the tree. The parser reports a token when it has read it (a number: one byte further), so

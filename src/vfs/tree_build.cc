@@ -362,8 +362,8 @@ Status TreeBuilder::add(const FolderRule& folder) {
         fs_.resolver_.resolve(nobody_, fs_.resolver_.root(), parent_of(prefix), FinalLink::kFollow);
     const MountNode* there =
         parent && parent->mount != nullptr ? parent->mount->find(*name) : nullptr;
-    const bool hidden = there != nullptr && there->kind == MountNode::Kind::kHidden;
-    if (parent && parent->scratch() && !hidden) {
+    const bool covered = there != nullptr && there->kind != MountNode::Kind::kPassage;
+    if (parent && parent->scratch() && !covered) {
       auto made = fs_.scratch_.create(parent->scratch(), *name, S_IFDIR | 0755);
       if (!made) return wrong(folder.guest, made.error().message());
       continue;

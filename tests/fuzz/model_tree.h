@@ -147,8 +147,9 @@ inline Found<Spot> ModelTree::child(const Spot& folder, const std::string& name)
   if (const auto found = mounts_.find(path); found != mounts_.end()) {
     const ModelMount& what = found->second;
     switch (what.kind) {
-      case Kind::kHidden:
-        return ENOENT;
+      case Kind::kHidden:  // a later rule may show something below
+        if (!leads_to(path, true)) return ENOENT;
+        return Spot{path, ModelNode::Kind::kFolder, "", nullptr, false};
       case Kind::kFolder:
         return Spot{path, ModelNode::Kind::kFolder, "", nullptr, false};
       case Kind::kFile:
@@ -299,10 +300,10 @@ inline bool ModelTree::make_folder(const std::string& guest) {
     }
     const Found<Spot> above = resolve(root(), folder_of(path), true);
     const Spot* folder = std::get_if<Spot>(&above);
-    const auto there = mounts_.find(path);  // a hidden one, or resolve() had found it
-    const bool hidden = folder != nullptr && folder->node != nullptr &&
-                        folder->node->leads_to_mounts && there != mounts_.end();
-    if (folder != nullptr && folder->scratch && !hidden) {
+    const auto there = mounts_.find(path);  // hidden, or a link to nowhere
+    const bool covered = folder != nullptr && folder->node != nullptr &&
+                         folder->node->leads_to_mounts && there != mounts_.end();
+    if (folder != nullptr && folder->scratch && !covered) {
       if (folder->node->find(name) != nullptr) return false;
       folder->node->add(name, ModelNode::Kind::kFolder);
     } else if (!mount(path, {})) {

@@ -8,8 +8,7 @@
 namespace vitrine::vfs {
 
 bool MountNode::is_shown() const {
-  if (kind == Kind::kHidden) return false;
-  if (kind != Kind::kPassage) return true;
+  if (kind != Kind::kPassage && kind != Kind::kHidden) return true;
   return std::any_of(children.begin(), children.end(),
                      [](const auto& each) { return each.second->is_shown(); });
 }

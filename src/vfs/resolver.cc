@@ -158,7 +158,9 @@ Result<Place> Resolver::enter_mount(const Place& folder, const MountNode& mount,
   place.rule = &mount.rule;
   switch (mount.kind) {
     case Kind::kHidden:
-      return fail(ENOENT, "hidden");
+      // A later rule may show something below: then this is on the way to it, and nothing more.
+      if (!mount.is_shown()) return fail(ENOENT, "hidden");
+      break;
     case Kind::kHost:
       place.what = HostPlace{&mount, "", {}, {}};
       place.type = type_of(mount.host.attributes);

@@ -38,7 +38,8 @@ Result<ScratchNodePtr> TreeFileSystem::folder_for_removal(const Caller& caller,
   if (at.folder.proc() != nullptr) return fail(EPERM, "remove");
   if (is_mount_point(at)) {
     const MountNode& mount = *at.folder.mount->find(at.name);
-    if (mount.kind == MountNode::Kind::kHidden) return fail(ENOENT, "remove");
+    const bool hidden = mount.kind == MountNode::Kind::kHidden && !mount.is_shown();
+    if (hidden) return fail(ENOENT, "remove");
     return fail(EBUSY, "remove");
   }
   if (!at.folder.scratch()) {

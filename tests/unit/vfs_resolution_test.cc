@@ -181,9 +181,23 @@ TEST_P(Resolution, BelowWhatIsOnlyOnTheWayToAHiddenPathNothingIsLookedFor) {
   EXPECT_EQ(open_code("/m/none/" + std::string(256, 'n')), ENOENT);
 }
 
+TEST_P(Resolution, WhatALaterRuleShowsBelowAHiddenPathIsThereAndNothingElse) {
+  put("a/hidden/secret", "s");
+  put("b/file", "x");
+  build(ShowRule{host("a"), "/m"}, HideRule{"/m/hidden"}, ShowRule{host("b"), "/m/hidden/b"});
+  EXPECT_EQ(read("/m/hidden/b/file"), "x");
+  EXPECT_EQ(names("/m/hidden"), "b");
+  EXPECT_EQ(open_code("/m/hidden/secret"), ENOENT);
+  build(ShowRule{host("a"), "/m"}, ShowRule{host("b"), "/m/hidden/b"}, HideRule{"/m/hidden"});
+  EXPECT_EQ(open_code("/m/hidden/b/file"), ENOENT);
+  EXPECT_EQ(open_code("/m/hidden"), ENOENT);
+}
+
 TEST_P(Resolution, FolderCoversWhatAnEarlierRuleHidInScratch) {
-  build(ScratchRule{"/s", 1 << 20}, HideRule{"/s/work"}, FolderRule{"/s/work"});
+  build(ScratchRule{"/s", 1 << 20}, HideRule{"/s/work"}, FolderRule{"/s/work"},
+        LinkRule{"/s/link", "/nowhere"}, FolderRule{"/s/link"});
   EXPECT_TRUE(S_ISDIR(stat("/s/work").stx_mode));
+  EXPECT_TRUE(S_ISDIR(stat("/s/link", FinalLink::kNoFollow).stx_mode));
 }
 
 TEST_P(Resolution, HideThroughALinkHidesWhatItNames) {

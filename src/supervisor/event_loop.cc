@@ -139,7 +139,7 @@ void EventLoop::take_calls() {
 
 void EventLoop::take_call(intercept::Stop stop) {
   if (ending_) return;  // it is being killed where it stands
-  parts_.placement.note_call(elapsed());
+  parts_.placement.note_call(stop.event().tid, elapsed());
   if (!command_runs_ && admit_launch(stop)) {
     Result<Outcome> outcome = parts_.interceptor.apply(std::move(stop), Continue{});
     if (!outcome) fail_internally(outcome.error());

@@ -1,5 +1,7 @@
 #include "supervisor/placement.h"
 
+#include <time.h>
+
 #include <cerrno>
 
 namespace vitrine::supervisor {
@@ -9,7 +11,42 @@ using std::chrono::milliseconds;
 
 constexpr Nanoseconds kQuiet = milliseconds(20);  // computing: give it its CPUs
 constexpr Nanoseconds kBurstLength = milliseconds(5);
-constexpr unsigned kBurstCalls = 48;  // this many in a burst: pin again
+constexpr unsigned kBurstCalls = 48;  // this many in a burst: bind it
+constexpr Nanoseconds kShareLook = milliseconds(4);
+constexpr int kLeastShare = 80;  // percent of a CPU: with less, others are on it
+
+void set_affinity(pid_t tid, const cpu_set_t& cpus) {
+  // A failure costs speed only.
+  (void)::sched_setaffinity(tid, sizeof cpus, &cpus);
+}
+
+cpu_set_t only(int cpu) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<std::size_t>(cpu), &one);
+  return one;
+}
+
+// `cpus` is not empty.
+int first_of(const cpu_set_t& cpus) {
+  int cpu = 0;
+  while (!CPU_ISSET(static_cast<std::size_t>(cpu), &cpus)) ++cpu;
+  return cpu;
+}
+
+Nanoseconds time_of(clockid_t clock) {
+  timespec used{};
+  if (::clock_gettime(clock, &used) != 0) return Nanoseconds(0);
+  return to_nanoseconds(used);
+}
+
+// Of this process and the task's; none for a thread, whose clock only its own process may read
+// (kernel/time/posix-cpu-timers.c, pid_for_clock).
+std::optional<Nanoseconds> cpu_time_with(pid_t tid) {
+  clockid_t clock{};
+  if (::clock_getcpuclockid(tid, &clock) != 0) return std::nullopt;
+  return time_of(CLOCK_PROCESS_CPUTIME_ID) + time_of(clock);
+}
 
 }  // namespace
 
@@ -23,65 +60,78 @@ Placement::Placement(unsigned cpus) {
   }
 }
 
-void Placement::begin(pid_t tid) {
-  tid_ = tid;
-  pin();
+void Placement::begin(pid_t tid) { bind(tid, Nanoseconds(0)); }
+
+void Placement::bind(pid_t tid, Nanoseconds now) {
+  release();
+  const cpu_set_t allowed = visible(tid);
+  cpu_ = ::sched_getcpu();
+  if (cpu_ < 0 || !CPU_ISSET(static_cast<std::size_t>(cpu_), &allowed)) cpu_ = first_of(allowed);
+  set_affinity(tid, only(cpu_));
+  set_affinity(0, only(cpu_));
+  bound_ = tid;
+  last_call_ = looked_ = now;
+  used_ = cpu_time_with(tid);
 }
 
-void Placement::pin() {
-  if (pinned_ || spread_) return;
-  const int here = ::sched_getcpu();
-  if (here < 0 || !CPU_ISSET(here, &visible_)) return;
-  if (chosen_.contains(tid_) && !CPU_ISSET(here, &chosen_.at(tid_))) return;
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(here, &one);
-  // Failures cost speed only.
-  (void)::sched_setaffinity(tid_, sizeof one, &one);
-  (void)::sched_setaffinity(0, sizeof one, &one);
-  pinned_ = true;
-}
-
-void Placement::unpin() {
-  if (!pinned_) return;
-  const cpu_set_t program = visible(tid_);
-  (void)::sched_setaffinity(tid_, sizeof program, &program);
-  (void)::sched_setaffinity(0, sizeof own_, &own_);
-  pinned_ = false;
-}
-
-void Placement::spread(const std::vector<pid_t>& tids) {
-  if (spread_) return;
-  unpin();
-  spread_ = true;
-  for (const pid_t tid : tids) {
-    const cpu_set_t program = visible(tid);
-    (void)::sched_setaffinity(tid, sizeof program, &program);
-  }
+void Placement::release() {
+  if (bound_ == 0) return;
+  set_affinity(bound_, visible(bound_));
+  set_affinity(0, own_);
+  bound_ = caller_ = 0;
 }
 
 void Placement::task_started(pid_t tid) {
-  if (!spread_) return;
-  // It may have inherited the one CPU of a parent that was pinned when it was created.
-  const cpu_set_t program = visible(tid);
-  (void)::sched_setaffinity(tid, sizeof program, &program);
+  cpu_set_t inherited;
+  CPU_ZERO(&inherited);
+  if (tid == bound_ || ::sched_getaffinity(tid, sizeof inherited, &inherited) != 0) return;
+  // A task has its creator's CPUs. One that is bound keeps the single CPU to itself.
+  const cpu_set_t one = bound_ != 0 ? only(cpu_) : visible_;
+  if (bound_ != 0 && CPU_EQUAL(&inherited, &one)) {
+    if (chosen_.contains(bound_)) chosen_[tid] = chosen_.at(bound_);
+    set_affinity(tid, visible(tid));
+  } else if (!CPU_EQUAL(&inherited, &visible_)) {
+    CPU_AND(&inherited, &inherited, &visible_);
+    if (CPU_COUNT(&inherited) != 0) chosen_[tid] = inherited;
+  }
 }
 
-void Placement::note_call(Nanoseconds now) {
-  last_call_ = now;
-  if (pinned_ || spread_) return;
-  if (now - burst_start_ > kBurstLength) {
+void Placement::task_ended(pid_t tid) {
+  chosen_.erase(tid);
+  if (tid == bound_) release();
+}
+
+void Placement::note_call(pid_t tid, Nanoseconds now) {
+  if (tid == bound_) {
+    last_call_ = now;
+    if (now - looked_ > kShareLook && competes(now)) release();
+    return;
+  }
+  if (tid != caller_ || now - burst_start_ > kBurstLength) {
+    caller_ = tid;
     burst_start_ = now;
     burst_ = 0;
   }
-  if (++burst_ >= kBurstCalls) {
-    burst_ = 0;
-    pin();
-  }
+  if (++burst_ < kBurstCalls) return;
+  burst_ = 0;
+  if (bound_ != 0 && now - last_call_ < kBurstLength)
+    release();  // two that ask at once: side by side
+  else
+    bind(tid, now);
+}
+
+// Whether others had much of the CPU since the last look.
+bool Placement::competes(Nanoseconds now) {
+  const std::optional<Nanoseconds> used = cpu_time_with(bound_);
+  const Nanoseconds passed = now - looked_;
+  const bool little = used && used_ && (*used - *used_) * 100 < passed * kLeastShare;
+  looked_ = now;
+  used_ = used;
+  return little;
 }
 
 void Placement::note_idle(Nanoseconds now) {
-  if (pinned_ && now - last_call_ > kQuiet) unpin();
+  if (bound_ != 0 && now - last_call_ > kQuiet) release();
 }
 
 cpu_set_t Placement::visible(pid_t tid) const {
@@ -94,7 +144,7 @@ Status Placement::choose(pid_t tid, const cpu_set_t& cpus) {
   CPU_AND(&usable, &cpus, &visible_);
   if (CPU_COUNT(&usable) == 0) return fail(EINVAL, "sched_setaffinity");
   chosen_[tid] = usable;
-  if (pinned_) unpin();
+  if (tid == bound_) release();
   if (::sched_setaffinity(tid, sizeof usable, &usable) != 0) return fail_errno("sched_setaffinity");
   return {};
 }

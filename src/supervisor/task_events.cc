@@ -98,7 +98,6 @@ void EventLoop::on_new_task(pid_t tid) {
   const Task& task = **added;
   dispatcher_.task_started(task);
   parts_.interceptor.task_started(tid, task.tgid, task.parent);
-  if (task.tid != launched_.pid) parts_.placement.spread(tasks_.threads(launched_.pid));
   parts_.placement.task_started(tid);
   audit::ProcessRecord record;
   record.time = elapsed();

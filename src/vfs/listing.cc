@@ -27,13 +27,10 @@ static_assert(offsetof(DirentHead, type) + 1 == kNameOffset);
 
 }  // namespace
 
-Status visit_host_folder(int fd, const EntrySink& sink) {
-  const UniqueFd folder(
-      ::openat(fd, ".", O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (!folder) return fail_errno("open folder");
+Status visit_opened_folder(int fd, const EntrySink& sink) {
   alignas(8) std::byte buffer[32768];
   while (true) {
-    const long got = ::syscall(SYS_getdents64, folder.get(), buffer, sizeof buffer);
+    const long got = ::syscall(SYS_getdents64, fd, buffer, sizeof buffer);
     if (got < 0) return fail_errno("getdents64");
     if (got == 0) return {};
     for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
@@ -47,9 +44,12 @@ Status visit_host_folder(int fd, const EntrySink& sink) {
 }
 
 Result<std::vector<ListEntry>> list_host_folder(int fd) {
+  const UniqueFd folder(
+      ::openat(fd, ".", O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!folder) return fail_errno("open folder");
   std::vector<ListEntry> entries;
-  const Status visited =
-      visit_host_folder(fd, [&](std::uint64_t inode, std::string_view name, std::uint8_t type) {
+  const Status visited = visit_opened_folder(
+      folder.get(), [&](std::uint64_t inode, std::string_view name, std::uint8_t type) {
         if (name != "." && name != "..") entries.push_back({inode, std::string(name), type});
         return entries.size() <= kMaxListed;
       });

@@ -25,9 +25,10 @@ inline constexpr std::size_t kMaxListed = 1U << 20;
 using EntrySink =
     std::function<bool(std::uint64_t inode, std::string_view name, std::uint8_t type)>;
 
-// Lists the folder behind `fd` (which may be O_PATH).
-Status visit_host_folder(int fd, const EntrySink& sink);
-// Its entries without "." and "..". ENOMEM: more than kMaxListed.
+// Lists the folder that `fd` was opened on for reading, from where `fd` stands.
+Status visit_opened_folder(int fd, const EntrySink& sink);
+// The entries of the folder behind `fd` (which may be O_PATH), without "." and "..". ENOMEM: more
+// than kMaxListed.
 Result<std::vector<ListEntry>> list_host_folder(int fd);
 
 // What a guest reads of a folder, as the struct linux_dirent64 records that it is given. A position

@@ -14,15 +14,14 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "base/unique_fd.h"
-#include "vfs/attributes.h"
+#include "vfs/host_folder.h"
 #include "vfs/scratch_node.h"
 
 namespace vitrine::vfs {
 
 // A file or folder of the host, opened O_PATH when the tree was built.
 struct HostMount {
-  UniqueFd fd;
+  HostRoot root;
   std::string real_path;    // on the host, without links
   Attributes attributes{};  // when it was built; only the type is relied on
 };

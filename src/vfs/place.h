@@ -1,11 +1,11 @@
 // Place: where a lookup has arrived.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 
-#include "base/unique_fd.h"
-#include "vfs/attributes.h"
+#include "vfs/host_folder.h"
 #include "vfs/mount_tree.h"
 #include "vfs/proc_node.h"
 #include "vfs/scratch_node.h"
@@ -19,8 +19,7 @@ struct FixedPlace {};
 struct HostPlace {
   const MountNode* mount = nullptr;
   std::string below;
-  UniqueFd fd;              // O_PATH, once it was looked at
-  Attributes attributes{};  // valid with `fd`
+  std::optional<HostFile> seen;  // once it was looked at
 };
 
 struct ScratchPlace {
@@ -39,7 +38,7 @@ struct Place {
   std::variant<FixedPlace, HostPlace, ScratchPlace, ProcNode, DescriptorPlace> what;
   std::string path;                   // canonical guest path; not kept up for scratch nodes
   const std::string* rule = nullptr;  // of the mount that shows it
-  mode_t type = S_IFDIR;              // S_IFMT bits; assumed S_IFDIR for a host place without `fd`
+  mode_t type = S_IFDIR;              // S_IFMT bits; assumed S_IFDIR for a host place not seen
 
   bool is_folder() const { return type == S_IFDIR; }
   bool is_link() const { return type == S_IFLNK; }

@@ -33,7 +33,7 @@ Place Place::copy() const {
   result.rule = rule;
   result.type = type;
   if (const auto* at = host())
-    result.what = HostPlace{at->mount, at->below, {}, {}};
+    result.what = HostPlace{at->mount, at->below, {}};
   else if (scratch())
     result.what = ScratchPlace{scratch()};
   else if (proc() != nullptr)
@@ -44,14 +44,7 @@ Place Place::copy() const {
 }
 
 Resolver::Resolver(const MountTree& tree, const Proc& proc, bool use_openat2)
-    : tree_(tree), proc_(proc), host_(use_openat2), last_rule_(&tree.root().rule) {
-  if (const auto attributes = attributes_at(AT_FDCWD, "/proc/self/", true))
-    host_proc_ = device_of(*attributes);
-}
-
-bool Resolver::is_host_proc(const Attributes& attributes) const {
-  return host_proc_ && device_of(attributes) == *host_proc_;
-}
+    : tree_(tree), proc_(proc), host_(use_openat2), last_rule_(&tree.root().rule) {}
 
 void Resolver::set_descriptors(FolderOfDescriptor folder, TypeOfDescriptor type) {
   folder_of_descriptor_ = std::move(folder);
@@ -64,7 +57,7 @@ Place Resolver::root() const {
   place.mount = &node;
   place.path = "/";
   place.rule = &node.rule;
-  if (node.kind == MountNode::Kind::kHost) place.what = HostPlace{&node, "", {}, {}};
+  if (node.kind == MountNode::Kind::kHost) place.what = HostPlace{&node, "", {}};
   if (node.kind == MountNode::Kind::kScratch) place.what = ScratchPlace{node.scratch};
   return place;
 }
@@ -106,22 +99,19 @@ void Resolver::note_missing(const Place& folder, std::string_view name) {
   if (mount == nullptr && empty_folder) last_rule_ = &tree_.root().rule;
 }
 
-Status Resolver::look(Place& place, UniqueFd fd) const {
-  auto attributes = attributes_of(fd.get());
-  if (!attributes) return pass_on(attributes.error());
-  if (is_host_proc(*attributes)) return fail(ENOENT, "host /proc");
+Status Resolver::look(Place& place) {
   HostPlace& host = *place.host();
-  host.fd = std::move(fd);
-  host.attributes = *attributes;
-  place.type = type_of(*attributes);
+  auto seen = host_.look(host.mount->host.root, host.below);
+  if (!seen) return pass_on(seen.error());
+  place.type = type_of(seen->attributes());
+  host.seen = std::move(*seen);
   return {};
 }
 
 Status Resolver::verify(Place& place) {
   HostPlace* host = place.host();
-  if (host == nullptr || host->fd) return {};
-  auto fd = host_.open_path(host->mount->host.fd.get(), host->below);
-  Status looked = fd ? look(place, std::move(*fd)) : pass_on(fd.error());
+  if (host == nullptr || host->seen) return {};
+  const Status looked = look(place);
   const bool passage = place.mount != nullptr && place.mount != host->mount;
   if (!passage) return looked;
   // On the way to a mount point there is a folder, whatever the host has there.
@@ -139,7 +129,7 @@ Result<Place> Resolver::enter_passage(const Place& folder, const MountNode& moun
   place.path = mount.path;
   place.rule = folder.rule;
   if (const auto* host = folder.host()) {
-    place.what = HostPlace{host->mount, join(host->below, name), {}, {}};
+    place.what = HostPlace{host->mount, join(host->below, name), {}};
     if (auto status = verify(place); !status) return pass_on(status.error());
     return place;
   }
@@ -162,7 +152,7 @@ Result<Place> Resolver::enter_mount(const Place& folder, const MountNode& mount,
       if (!mount.is_shown()) return fail(ENOENT, "hidden");
       break;
     case Kind::kHost:
-      place.what = HostPlace{&mount, "", {}, {}};
+      place.what = HostPlace{&mount, "", {}};
       place.type = type_of(mount.host.attributes);
       break;
     case Kind::kScratch:
@@ -189,16 +179,11 @@ Result<Place> Resolver::enter_mount(const Place& folder, const MountNode& mount,
 
 Result<Place> Resolver::host_child(const Place& folder, std::string_view names) {
   const HostPlace& at = *folder.host();
-  const bool near = static_cast<bool>(at.fd);
-  const std::string below = join(at.below, names);
-  auto fd = near ? host_.open_path(at.fd.get(), std::string(names))
-                 : host_.open_path(at.mount->host.fd.get(), below);
-  if (!fd) return pass_on(fd.error());
   Place place;
-  place.what = HostPlace{at.mount, below, {}, {}};
+  place.what = HostPlace{at.mount, join(at.below, names), {}};
   place.path = join(folder.path, names);
   place.rule = folder.rule;
-  if (auto status = look(place, std::move(*fd)); !status) return pass_on(status.error());
+  if (auto status = look(place); !status) return pass_on(status.error());
   return place;
 }
 
@@ -273,7 +258,7 @@ Result<Place> Resolver::parent(const Caller& caller, const Place& place) {
 }
 
 Result<std::string> Resolver::target_of(const Caller& caller, const Place& link) const {
-  if (const auto* host = link.host()) return read_link_of(host->fd.get());
+  if (const auto* host = link.host()) return host->seen->target_of_link();
   if (link.scratch()) return link.scratch()->target;
   if (link.proc() != nullptr) return proc_.read_link(caller, *link.proc());
   return link.mount->target;
@@ -413,7 +398,7 @@ Status Walk::walk_host(std::string_view first) {
     // Its target is relative to the folder that holds it.
     const std::string_view folder(run.data(), run.size() - last.size() - 1);
     here_.host()->below = join(here_.host()->below, folder);
-    here_.host()->fd.reset();
+    here_.host()->seen.reset();
     here_.path = join(here_.path, folder);
     here_.mount = nullptr;
   }

@@ -60,10 +60,6 @@ class Resolver {
   static std::string path_of(const Place& place);
   static std::string path_of(const ScratchNode& node);
 
-  // The host's /proc is never shown, not even by a mount that contains it: its links and processes
-  // are the supervisor's world.
-  bool is_host_proc(const Attributes& attributes) const;
-
   // Of the last lookup.
   const std::string& last_rule() const { return *last_rule_; }
   const std::string& last_path() const;
@@ -89,14 +85,13 @@ class Resolver {
   Result<Place> host_child(const Place& folder, std::string_view names);
   Result<Place> scratch_child(const Place& folder, std::string_view name) const;
   Result<Place> parent(const Caller& caller, const Place& place);
-  Status look(Place& place, UniqueFd fd) const;
+  Status look(Place& place);
 
   const MountTree& tree_;
   const Proc& proc_;
   HostFolders host_;
   FolderOfDescriptor folder_of_descriptor_;
   TypeOfDescriptor type_of_descriptor_;
-  std::optional<DeviceNumber> host_proc_;
   std::function<void(Sighting)> watcher_;
   const std::string* last_rule_;
   // The path is put together only when somebody asks for it.

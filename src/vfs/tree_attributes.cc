@@ -89,7 +89,7 @@ std::string TreeFileSystem::path_of(const DirectoryRef& folder) const {
 
 Result<Attributes> TreeFileSystem::attributes(const Place& place) {
   if (const auto* host = place.host()) {
-    Attributes result = host->attributes;
+    Attributes result = host->seen->attributes();
     hide_owner(result, options_.identity);
     return result;
   }
@@ -139,7 +139,7 @@ Status TreeFileSystem::access(const Caller& caller, const DirectoryRef& base, st
   if ((mode & W_OK) != 0 && !device) return fail(EROFS, "access");
   if (const auto* host = place->host()) {
     if (place->is_link()) return {};
-    if (!may_access(host->fd.get(), mode & ~W_OK)) return fail(EACCES, "access");
+    if (!host->seen->may_access(mode & ~W_OK)) return fail(EACCES, "access");
     return {};
   }
   const auto attributes = this->attributes(*place);

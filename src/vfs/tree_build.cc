@@ -250,13 +250,12 @@ Status TreeBuilder::show_opened(UniqueFd fd, const std::string& host, std::strin
   const mode_t type = type_of(*attributes);
   if (type != S_IFREG && type != S_IFDIR)
     return required ? wrong(host, "neither a regular file nor a folder") : Status{};
-  if (fs_.resolver_.is_host_proc(*attributes))
-    return wrong(host, "the host's /proc is never shown");
+  if (HostFolders::is_host_proc(*attributes)) return wrong(host, "the host's /proc is never shown");
   if (guest.find_first_not_of('/') == std::string::npos && type != S_IFDIR)
     return wrong(host, "the root can only be a folder");
   auto node = cover(guest, MountNode::Kind::kHost);
   if (!node) return pass_on(node.error());
-  (*node)->host = HostMount{std::move(fd), std::move(real_path), *attributes};
+  (*node)->host = HostMount{HostRoot(std::move(fd)), std::move(real_path), *attributes};
   return {};
 }
 

@@ -105,7 +105,9 @@ Status TreeFileSystem::add_entries(const Caller& caller, const Place& place, Lis
   };
   Status visited;
   if (place.host() != nullptr) {
-    visited = visit_host_folder(place.host()->fd.get(), [&](auto inode, auto name, auto type) {
+    const auto opened = place.host()->seen->open_folder();
+    if (!opened) return pass_on(opened.error());
+    visited = visit_opened_folder(opened->get(), [&](auto inode, auto name, auto type) {
       return name == "." || name == ".." || add(inode, name, type);
     });
   } else if (place.scratch()) {

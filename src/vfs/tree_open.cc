@@ -81,7 +81,11 @@ Result<Opened> TreeFileSystem::open_folder(Place place, int flags) {
 // A host file is granted as it is: every call that takes a path or a descriptor's path is served,
 // so an O_PATH descriptor gives nothing else. What no host file backs gets a placeholder.
 Result<Opened> TreeFileSystem::open_path_only(Place place) {
-  if (place.host() != nullptr) return Opened{std::move(place.host()->fd)};
+  if (place.host() != nullptr) {
+    auto handle = place.host()->seen->handle();
+    if (!handle) return pass_on(handle.error());
+    return Opened{std::move(*handle)};
+  }
   std::string path = Resolver::path_of(place);
   auto fd = table_.grant_path(std::make_shared<const Directory>(std::move(place)), std::move(path));
   if (!fd) return pass_on(fd.error());
@@ -89,11 +93,10 @@ Result<Opened> TreeFileSystem::open_path_only(Place place) {
 }
 
 Result<Opened> TreeFileSystem::open_host_file(const Place& place, int flags) {
-  // `type` was read from the very descriptor that is opened again: nothing can change in between.
   if (place.type == S_IFSOCK) return fail(ENXIO, "open");
   if (place.type != S_IFREG) return fail(EACCES, "open");
   if (wants_write(flags)) return fail(EROFS, "open");
-  auto fd = reopen(place.host()->fd.get(), granted_flags(flags) & ~O_APPEND);
+  auto fd = place.host()->seen->open(granted_flags(flags) & ~O_APPEND);
   if (!fd) return pass_on(fd.error());
   return Opened{std::move(*fd)};
 }
@@ -318,8 +321,8 @@ Result<UniqueFd> TreeFileSystem::open_program(const Caller& caller, const Direct
   auto place = resolver_.resolve(caller, base->place(), path, FinalLink::kFollow);
   if (!place) return pass_on(place.error());
   if (place->host() == nullptr || place->type != S_IFREG) return fail(EACCES, "execve");
-  if (!may_access(place->host()->fd.get(), X_OK)) return fail(EACCES, "execve");
-  return std::move(place->host()->fd);
+  if (!place->host()->seen->may_access(X_OK)) return fail(EACCES, "execve");
+  return place->host()->seen->handle();
 }
 
 }  // namespace vitrine::vfs

@@ -18,7 +18,7 @@ std::vector<int> TreeFileSystem::executable_mounts() const {
     for (const auto& [name, child] : node->children) waiting.push_back(child.get());
     if (node->kind != MountNode::Kind::kHost) continue;
     const mode_t mode = node->host.attributes.stx_mode;
-    if (S_ISDIR(mode) || (mode & 0111) != 0) found.push_back(node->host.fd.get());
+    if (S_ISDIR(mode) || (mode & 0111) != 0) found.push_back(node->host.root.fd());
   }
   return found;
 }

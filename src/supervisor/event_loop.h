@@ -82,6 +82,8 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void take_call(intercept::Stop stop);
   void on_call_stop(const tracee::TaskEvent& event);
   void take_task_events();
+  void take_postponed();
+  void take_ends();
   void take_signals();
   void pump_output();
   void output_spent(std::uint64_t limit);
@@ -132,12 +134,14 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   std::uint64_t file_limit_ = 0;
   std::vector<pollfd> waiting_;
   bool scratch_watched_ = false;
+  std::vector<intercept::Stop> postponed_;  // clones that were asked for while making_room_
+  bool making_room_ = false;
   bool events_left_ = false;  // of tasks, whose SIGCHLD has been taken already
   bool listener_open_ = false;
   Nanoseconds next_wait_for_room_{};
   bool launch_admitted_ = false;
   bool command_runs_ = false;  // its exec has been seen and verified
-  bool blind_ = false;  // waiting itself fails: nothing will be heard of the tree any more
+  bool blind_ = false;         // waiting itself fails: nothing will be heard of the tree any more
   bool ending_ = false;
   unsigned forwarded_ = 0;
   Ending ending_as_;

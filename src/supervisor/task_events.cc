@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <utility>
 
 #include "supervisor/event_loop.h"
 #include "tracee/proc_status.h"
@@ -21,12 +22,18 @@ namespace {
 
 constexpr std::size_t kEventsAtOnce = 16;
 
+bool makes_a_task(const SyscallEvent& event) {
+  const arch::SyscallRow* row = arch::find_syscall(event.number);
+  return row != nullptr && (row->name == "clone" || row->name == "fork" || row->name == "vfork");
+}
+
 }  // namespace
 
 // A turn of the loop has an end: many tasks can stop faster than their stops are answered, and
 // clocks, signals and output wait meanwhile.
 void EventLoop::take_task_events() {
   events_left_ = false;
+  if (!making_room_) take_postponed();
   for (std::size_t i = 0;; ++i) {
     if (i == kEventsAtOnce) {
       events_left_ = true;
@@ -79,7 +86,19 @@ void EventLoop::on_call_stop(const TaskEvent& event) {
   Result<std::optional<intercept::Stop>> stop = parts_.interceptor.on_stop(event);
   if (!stop && stop.error().kind == Error::Kind::kTaskGone) return;  // its end is reported next
   if (!stop) return fail_internally(stop.error());
-  if (*stop) take_call(std::move(**stop));
+  if (!*stop) return;
+  if (making_room_ && makes_a_task((*stop)->event())) {
+    postponed_.push_back(std::move(**stop));
+    return;
+  }
+  take_call(std::move(**stop));
+}
+
+void EventLoop::take_postponed() {
+  for (intercept::Stop& each : std::exchange(postponed_, {})) {
+    // One that was killed in its call has ended, or is about to.
+    if (tasks_.find(each.event().tid) != nullptr) take_call(std::move(each));
+  }
 }
 
 void EventLoop::resume(pid_t tid, int signal) {
@@ -212,6 +231,7 @@ void EventLoop::on_exit_stop(pid_t tid) {
 }
 
 void EventLoop::on_end(const TaskEvent& event) {
+  std::erase_if(postponed_, [&](const auto& each) { return each.event().tid == event.tid; });
   Task* task = tasks_.find(event.tid);
   if (task == nullptr) return;
   const bool process = task->tid == task->tgid;
@@ -256,15 +276,21 @@ bool EventLoop::another_may_end_now(pid_t caller) const {
   });
 }
 
+// What others do meanwhile is seen to as ever, on their way to their ends, but for what would make
+// room in its turn, and so without end.
+void EventLoop::take_ends() {
+  making_room_ = true;
+  take_task_events();
+  making_room_ = false;
+  if (!postponed_.empty()) events_left_ = true;
+}
+
 // Threads that were joined may still be on the way out when the next one is created: their ends are
 // taken in first, and at the limit they are waited for. Who is refused all the same is not waited
 // for again at once: clocks go on.
 void EventLoop::make_room_for_clone(const SyscallEvent& event) {
-  const arch::SyscallRow* row = arch::find_syscall(event.number);
-  if (row == nullptr || (row->name != "clone" && row->name != "fork" && row->name != "vfork")) {
-    return;
-  }
-  take_task_events();
+  if (!makes_a_task(event)) return;
+  take_ends();
   constexpr timespec kMoment{0, 200'000};
   constexpr int kMostMoments = 100;
   constexpr Nanoseconds kPause = std::chrono::milliseconds(200);
@@ -272,7 +298,7 @@ void EventLoop::make_room_for_clone(const SyscallEvent& event) {
   if (elapsed() < next_wait_for_room_) return;
   for (int i = 0; i < kMostMoments && is_full() && another_may_end_now(event.tid); ++i) {
     ::nanosleep(&kMoment, nullptr);
-    take_task_events();
+    take_ends();
   }
   if (is_full()) next_wait_for_room_ = elapsed() + kPause;
 }

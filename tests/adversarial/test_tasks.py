@@ -4,6 +4,7 @@ frames: the program sees what a kernel alone would show, and the run ends when i
 VITRINE_LONG=1 makes each of them long: a minute of timers, 10^5 traps, 10^5 threads."""
 
 from harness import *
+from harness import SLOW
 
 LONG = bool(os.environ.get("VITRINE_LONG"))
 
@@ -66,6 +67,21 @@ class Tasks(Case):
             self.assertIn("processes", run.report["limits_hit"])
             self.assertLess(run.seconds, 5)
         self.everywhere(check)
+
+    # Found as a supervisor that answered one refused fork within another, and never came to its clocks.
+    def test_forks_that_are_refused_do_not_keep_the_clocks_from_their_turn(self):
+        code = """
+import os
+while True:
+    try: os.fork()
+    except OSError: pass
+"""
+        def check(shop, backend):
+            for _ in range(8):
+                run = shop.python(code, ["--processes", "8", "--wall", "150ms"], backend=backend, timeout=30)
+                self.assertEqual((run.status, run.verdict), (124, "wall-limit"))
+                self.assertLess(run.report["usage"]["wall_s"], 2 * SLOW)
+        self.everywhere(check, users=False)
 
     # A zombie is no live process, but it has a number and kernel memory of the host: without end.
     def test_zombies_are_bounded(self):

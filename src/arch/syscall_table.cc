@@ -412,6 +412,15 @@ constexpr std::array<std::int16_t, kHighestNumber> index_by_number() {
 
 constexpr auto kIndex = index_by_number();
 
+constexpr std::array<std::int16_t, std::size(kTable)> rows_by_name() {
+  std::array<std::int16_t, std::size(kTable)> rows{};
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::int16_t>(i);
+  std::ranges::sort(rows, {}, [](std::int16_t row) { return kTable[row].name; });
+  return rows;
+}
+
+constexpr auto kByName = rows_by_name();
+
 }  // namespace
 
 #if defined(__x86_64__)
@@ -422,14 +431,17 @@ const std::uint32_t kNativeAuditArch = AUDIT_ARCH_AARCH64;
 
 std::span<const SyscallRow> all_syscalls() { return kTable; }
 
+std::size_t index_of(const SyscallRow& row) { return static_cast<std::size_t>(&row - kTable); }
+
 const SyscallRow* find_syscall(std::uint64_t number) {
   if (number >= kHighestNumber || kIndex[number] < 0) return nullptr;
   return &kTable[kIndex[number]];
 }
 
 const SyscallRow* find_syscall(std::string_view name) {
-  const auto* row = std::ranges::find(kTable, name, &SyscallRow::name);
-  return row == std::end(kTable) ? nullptr : row;
+  const auto name_of_row = [](std::int16_t row) { return kTable[row].name; };
+  const auto found = std::ranges::lower_bound(kByName, name, {}, name_of_row);
+  return found == kByName.end() || name_of_row(*found) != name ? nullptr : &kTable[*found];
 }
 
 const char* name_of(Disposition disposition) {

@@ -69,6 +69,8 @@ struct SyscallRow {
 
 // Every known call, in ascending order of x86_64.
 std::span<const SyscallRow> all_syscalls();
+// The place of one of them in it.
+std::size_t index_of(const SyscallRow& row);
 
 // The row of a number of the native ABI; nullptr: unknown (treated as kAbsent).
 const SyscallRow* find_syscall(std::uint64_t number);

@@ -27,12 +27,11 @@ HandlerTable build() {
 void HandlerTable::add(std::string_view syscall, Handler handler) {
   const arch::SyscallRow* row = arch::find_syscall(syscall);
   assert(row != nullptr);
-  if (row != nullptr) handlers_[row] = handler;
+  if (row != nullptr) handlers_[arch::index_of(*row)] = handler;
 }
 
 Handler HandlerTable::find(const arch::SyscallRow& row) const {
-  const auto position = handlers_.find(&row);
-  return position == handlers_.end() ? nullptr : position->second;
+  return handlers_[arch::index_of(row)];
 }
 
 Handler find_handler(const arch::SyscallRow& row) {

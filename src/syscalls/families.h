@@ -2,7 +2,7 @@
 // of its family, its name here nowhere.
 #pragma once
 
-#include <array>
+#include <vector>
 
 #include "syscalls/context.h"
 
@@ -15,7 +15,7 @@ class HandlerTable {
   Handler find(const arch::SyscallRow& row) const;
 
  private:
-  std::unordered_map<const arch::SyscallRow*, Handler> handlers_;
+  std::vector<Handler> handlers_ = std::vector<Handler>(arch::all_syscalls().size());
 };
 
 void add_open_handlers(HandlerTable& table);

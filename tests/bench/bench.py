@@ -169,27 +169,51 @@ def audit_cost(runs):
             print(f"cost added by --audit-level all / by strace -f -o: {added:.2f} ({whole:.2f})")
 
 
+def resident_of_supervisor(words):
+    """Most that it had resident by the end of the program's first second, in MB."""
+    child = subprocess.Popen([find_vitrine(), "-q", "--", *words], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    with open(f"/proc/{child.pid}/status", encoding="ascii") as status:
+        most = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+    child.stdout.close()
+    child.terminate()
+    child.wait()
+    return most / 1024
+
+
 def supervisor_itself(runs):
     bench = Bench([], runs, [])
-    true, version = tools.Tool("true", ["/bin/true"]), tools.Tool("vitrine", [find_vitrine()])
-    pairs = [(bench.seconds(true, []), bench.seconds(version, ["--version"])) for _ in range(runs)]
-    print(f"\nvitrine --version takes {statistics.median(v - t for t, v in pairs) * 1e3:.2f} ms longer "
-          f"than /bin/true; the binary has {os.path.getsize(find_vitrine()) / 1e6:.1f} MB")
-    with tempfile.NamedTemporaryFile() as report:
-        child = subprocess.Popen([find_vitrine(), "--report", report.name, "--", PYTHON, "-c", STDLIB])
-        _, _, usage = os.wait4(child.pid, 0)
-    # The largest of the supervisor and the program: its own is read from a run of a small program.
-    child = subprocess.Popen([find_vitrine(), "-p", "any", "--", "/bin/true"])
-    _, _, small = os.wait4(child.pid, 0)
-    print(f"supervisor and /bin/true together have at most {small.ru_maxrss / 1024:.1f} MB resident "
-          f"(with the imports of a dozen modules {usage.ru_maxrss / 1024:.1f} MB)")
+    true = tools.Tool("true", ["/bin/true"])
+    start, run = tools.Tool("vitrine", [find_vitrine()]), tools.vitrine("notify", "-p", "any")
+    pairs = [(bench.seconds(true, []), bench.seconds(start, ["--version"]),
+              bench.seconds(run, ["/bin/true"])) for _ in range(runs)]
+    print(f"\nbeside /bin/true, vitrine --version takes "
+          f"{statistics.median(v - t for t, v, _ in pairs) * 1e3:.2f} ms longer and a whole run of it "
+          f"{statistics.median(r - t for t, _, r in pairs) * 1e3:.2f} ms; "
+          f"the binary has {os.path.getsize(find_vitrine()) / 1e6:.1f} MB")
+    wait = "print(flush=True); import time; time.sleep(30)"
+    small = resident_of_supervisor([PYTHON, "-I", "-S", "-c", wait])
+    large = resident_of_supervisor([PYTHON, "-c", f"{STDLIB}\n{wait}"])
+    print(f"resident memory of the supervisor: {small:.1f} MB, after the imports of a dozen modules "
+          f"{large:.1f} MB")
+
+
+def autogroups():
+    """Each program is a session of its own: where sessions share the CPUs (sched(7)), the many
+    programs of one caller get more than the supervisors, which are all in the caller's."""
+    try:
+        with open("/proc/sys/kernel/sched_autogroup_enabled", encoding="ascii") as file:
+            return "on" if file.read().strip() == "1" else "off"
+    except FileNotFoundError:
+        return "not there"
 
 
 def describe_machine():
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = next((l.split(":")[1].strip() for l in file if l.startswith("model name")), "?")
     print(f"Linux {platform.release()}, {model}, {len(tools.processors())} CPUs, "
-          f"{resource.getpagesize()}-byte pages, load {os.getloadavg()[0]:.1f}")
+          f"{resource.getpagesize()}-byte pages, load {os.getloadavg()[0]:.1f}, "
+          f"autogroups {autogroups()}")
 
 
 def main():

@@ -52,13 +52,16 @@ struct InstallPair {
 };
 // The call waits: it is decided again later. Never reaches an interceptor.
 struct Wait {};
+// The call ends as one that waits in the kernel does when something is pending for its task: with
+// EINTR where a handler without SA_RESTART runs, and is entered again otherwise (signal(7)).
+struct Restart {};
 // Ends the run.
 struct Kill {
   std::string reason;
 };
 
-using Effect =
-    std::variant<Continue, Return, FailWith, InstallFd, InstallPair, MapFile, Execute, Wait, Kill>;
+using Effect = std::variant<Continue, Return, FailWith, InstallFd, InstallPair, MapFile, Execute,
+                            Wait, Restart, Kill>;
 
 // What applying an effect gave: the call's result as the program sees it.
 struct Outcome {

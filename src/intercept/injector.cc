@@ -252,6 +252,20 @@ Status InjectedCalls::finish(std::int64_t result) {
   return registers.apply_to(tid_);
 }
 
+Status InjectedCalls::interrupted() {
+  constexpr std::int64_t kRestartSys = -512;  // include/linux/errno.h
+  // Only behind a call that was performed does the kernel look at what is to be restarted.
+  if (at_entry_) {
+    if (Result<std::int64_t> performed = perform(SYS_getpid, {}); !performed) {
+      return tl::make_unexpected(performed.error());
+    }
+  }
+  tracee::Registers registers = saved_;
+  registers.set_result(kRestartSys);
+  if (Status restored = restore_signals(); !restored) return restored;
+  return registers.apply_to(tid_);
+}
+
 Status InjectedCalls::enter_next(std::uint64_t number, const Arguments& arguments) {
   tracee::Registers registers = saved_;
   if (at_entry_) {
@@ -358,6 +372,15 @@ Status Injector::answer(pid_t tid, std::int64_t result) const {
   Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
   return calls->finish(result);
+}
+
+// With a stop to come the kernel goes the way of signals when the task leaves its call, whatever
+// has become of the signal meanwhile: the code for a restart never gets to the program.
+Status Injector::interrupt(pid_t tid) const {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
+  if (!calls) return tl::make_unexpected(calls.error());
+  if (Status done = calls->interrupted(); !done) return done;
+  return tracee::ask_to_stop(tid);
 }
 
 Result<std::int64_t> Injector::install(pid_t tid, const InstallFd& effect) {

@@ -45,6 +45,9 @@ class InjectedCalls {
   Result<std::int64_t> perform(std::uint64_t number, const Arguments& arguments);
   // The program's registers again, with `result` as what its own call returns.
   Status finish(std::int64_t result);
+  // The program's registers, as its call leaves them when a signal ends its wait: the kernel enters
+  // it again, or makes EINTR of it, on the way out. The task must be told to stop before.
+  Status interrupted();
   // The program's registers, but it enters this call when it is resumed.
   Status enter_next(std::uint64_t number, const Arguments& arguments);
   const tracee::Registers& saved() const { return saved_; }
@@ -78,6 +81,8 @@ class Injector {
 
   // Answers the call that the task waits in. The task stays stopped.
   Status answer(pid_t tid, std::int64_t result) const;
+  // Ends it as Restart says.
+  Status interrupt(pid_t tid) const;
   // Puts `effect.fd` into the task's table: its number, or -errno, which the program's call
   // returns. The task stays stopped.
   Result<std::int64_t> install(pid_t tid, const InstallFd& effect);

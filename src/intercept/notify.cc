@@ -23,6 +23,8 @@ constexpr Capabilities kCapabilities{.name = "notify", .uses_filter = true, .use
 // The task died, or a signal took it out of the call: nobody waits for this answer any more.
 bool is_gone(int error) { return error == ENOENT; }
 
+constexpr std::int64_t kRestartSys = -512;  // include/linux/errno.h
+
 constexpr Outcome kGone{.result = 0, .known = false, .delivered = false};
 
 // Calls that a signal ends natively, too: they wait for what other processes do.
@@ -36,7 +38,6 @@ bool waits_natively(const arch::SyscallRow& row, std::span<const std::uint64_t, 
 // SA_RESTART would make that EINTR, which the other calls do not give natively. ERESTARTNOINTR
 // (include/linux/errno.h) makes it enter the call again behind every handler.
 Status keep_restarting(pid_t tid) {
-  constexpr std::int64_t kRestartSys = -512;
   constexpr std::int64_t kRestartNoInterrupt = -513;
   Result<tracee::Registers> registers = tracee::Registers::of(tid);
   if (!registers) return tl::make_unexpected(registers.error());
@@ -105,21 +106,38 @@ Result<std::optional<Stop>> NotifyInterceptor::next() {
   return Stop(event, request.id);
 }
 
-// The kernel returns `error` where it is not 0, and `val` otherwise.
-Result<Outcome> NotifyInterceptor::respond(std::uint64_t id, std::int64_t value, bool proceed) {
-  const std::int64_t result = result_for_task(value);
+// The kernel returns `error` where it is not 0, and `val` otherwise. False: nobody waits for it.
+Result<bool> NotifyInterceptor::send(std::uint64_t id, std::int64_t value, unsigned flags) {
   seccomp_notif_resp response{};
   response.id = id;
-  response.val = result;
-  response.flags = proceed ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
+  response.val = value;
+  response.flags = flags;
   std::memset(response_.data(), 0, response_.size());
   std::memcpy(response_.data(), &response, sizeof response);
-  if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, response_.data()) != 0) {
-    if (is_gone(errno)) return kGone;
-    return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_SEND)");
-  }
+  if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, response_.data()) == 0) return true;
+  if (is_gone(errno)) return false;
+  return fail_errno("ioctl(SECCOMP_IOCTL_NOTIF_SEND)");
+}
+
+Result<Outcome> NotifyInterceptor::respond(std::uint64_t id, std::int64_t value, bool proceed) {
+  const std::int64_t result = result_for_task(value);
+  const Result<bool> sent = send(id, result, proceed ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0);
+  if (!sent) return tl::make_unexpected(sent.error());
+  if (!*sent) return kGone;
   if (proceed) return Outcome{.result = 0, .known = false};
   return Outcome{.result = result};
+}
+
+// With a stop to come the kernel goes the way of signals when the task leaves its call, whatever
+// has become of the signal meanwhile: the code for a restart never gets to the program.
+Result<Outcome> NotifyInterceptor::restart(std::uint64_t id, pid_t tid) {
+  if (Status asked = tracee::ask_to_stop(tid); !asked) {
+    if (asked.error().kind == Error::Kind::kTaskGone) return kGone;
+    return tl::make_unexpected(asked.error());
+  }
+  const Result<bool> sent = send(id, kRestartSys, 0);
+  if (!sent) return tl::make_unexpected(sent.error());
+  return kGone;
 }
 
 Result<Outcome> NotifyInterceptor::install(std::uint64_t id, const InstallFd& effect) {
@@ -185,6 +203,7 @@ Result<Outcome> NotifyInterceptor::apply(Stop stop, Effect effect) {
     return respond(id, -failure->error, false);
   }
   if (const auto* descriptor = std::get_if<InstallFd>(&effect)) return install(id, *descriptor);
+  if (std::holds_alternative<Restart>(effect)) return restart(id, tid);
   // Kill: the task stays where it is; the supervisor kills the tree.
   if (std::holds_alternative<Kill>(effect)) return Outcome{.result = 0, .known = false};
   // What takes injected calls never arrives as a notification (native_rules.h, kTraced).

@@ -36,6 +36,8 @@ class NotifyInterceptor final : public Interceptor {
  private:
   NotifyInterceptor(UniqueFd listener, DescriptorChannel channel)
       : listener_(std::move(listener)), injector_(std::move(channel), false) {}
+  Result<bool> send(std::uint64_t id, std::int64_t value, unsigned flags);
+  Result<Outcome> restart(std::uint64_t id, pid_t tid);
   Result<Outcome> respond(std::uint64_t id, std::int64_t value, bool proceed);
   Result<Outcome> install(std::uint64_t id, const InstallFd& effect);
 

@@ -17,6 +17,7 @@ namespace {
 constexpr Capabilities kTraceCapabilities{.name = "trace", .uses_filter = true};
 constexpr Capabilities kSyscallCapabilities{.name = "syscall", .sees_results = true};
 
+// Nobody waits for this answer: the task has ended, or enters its call again.
 constexpr Outcome kGone{.result = 0, .known = false, .delivered = false};
 
 // The beginning of a buffer of the program; "" where it cannot be read.
@@ -62,6 +63,12 @@ Result<Outcome> apply_at_stop(Injector& injector, pid_t tid, Effect effect,
     if (Status resumed = resume(); !resumed) return unless_gone(resumed.error());
     return Outcome{.result = *result};
   };
+  if (std::holds_alternative<Restart>(effect)) {
+    Status done = injector.interrupt(tid);
+    if (done) done = resume();
+    if (!done) return unless_gone(done.error());
+    return kGone;
+  }
   if (const auto* descriptor = std::get_if<InstallFd>(&effect))
     return injected(injector.install(tid, *descriptor));
   if (const auto* pair = std::get_if<InstallPair>(&effect))

@@ -116,7 +116,8 @@ void EventLoop::record_limit(std::string_view limit, bool ended) {
     record.used = used;
     record.allowed = allowed;
   };
-  if (limit == "wall") figures(microseconds(record.time), microseconds(most.wall.value_or(Nanoseconds{})));
+  if (limit == "wall")
+    figures(microseconds(record.time), microseconds(most.wall.value_or(Nanoseconds{})));
   if (limit == "cpu")
     figures(microseconds(last_measured_.cpu), microseconds(most.cpu.value_or(Nanoseconds{})));
   if (limit == "memory") figures(last_measured_.memory, most.memory_bytes.value_or(0));
@@ -130,18 +131,53 @@ void EventLoop::record_limit(std::string_view limit, bool ended) {
 // RLIMIT_DATA makes allocations fail before the budget is passed; RLIMIT_FSIZE does the same for
 // scratch files. Both follow what the rest of the tree holds.
 void EventLoop::apply_rlimits() {
+  const bool alone = tasks_.process_count() == 1;
   for (const pid_t tgid : tasks_.processes()) {
-    const auto data = budget_.data_limit(meter_.held_elsewhere(tgid), tasks_.threads_of(tgid));
-    if (data && (tasks_.process_count() > 1 || differs(*data, data_limit_))) {
-      set_soft_limit(tgid, RLIMIT_DATA, *data);
+    const auto data = moving_limit(tgid, RLIMIT_DATA);
+    const auto own = own_limits_.find(tgid);
+    const OwnLimits most = own == own_limits_.end() ? OwnLimits{} : own->second;
+    if (data && (!alone || differs(*data, data_limit_))) {
+      set_soft_limit(tgid, RLIMIT_DATA, std::min(*data, most.data));
       data_limit_ = *data;
     }
     const std::uint64_t file = parts_.files.file_size_limit();
-    if (tasks_.process_count() > 1 || differs(file, file_limit_)) {
-      set_soft_limit(tgid, RLIMIT_FSIZE, file);
+    if (!alone || differs(file, file_limit_)) {
+      set_soft_limit(tgid, RLIMIT_FSIZE, std::min(file, most.file));
       file_limit_ = file;
     }
   }
+}
+
+std::optional<std::uint64_t> EventLoop::moving_limit(pid_t tgid, int resource) {
+  if (resource == RLIMIT_FSIZE) return parts_.files.file_size_limit();
+  if (resource != RLIMIT_DATA) return std::nullopt;
+  return budget_.data_limit(meter_.held_elsewhere(tgid), tasks_.threads_of(tgid));
+}
+
+void EventLoop::keep_limit_below(pid_t tgid, int resource, std::uint64_t soft) {
+  OwnLimits& own = own_limits_[tgid];
+  (resource == RLIMIT_FSIZE ? own.file : own.data) = soft;
+}
+
+std::uint64_t EventLoop::own_file_limit(pid_t tgid) const {
+  const auto own = own_limits_.find(tgid);
+  return own == own_limits_.end() ? UINT64_MAX : own->second.file;
+}
+
+void EventLoop::inherit_limits(const tracee::Task& task) {
+  if (task.tid != task.tgid) return;
+  const auto parent = own_limits_.find(task.parent);
+  if (parent != own_limits_.end()) own_limits_[task.tgid] = OwnLimits(parent->second);
+}
+
+// Whether what bounds files now is what the program set itself.
+bool EventLoop::is_own_file_limit(pid_t tid) const {
+  const tracee::Task* task = tasks_.find(tid);
+  if (task == nullptr) return false;
+  const std::uint64_t own = own_file_limit(task->tgid);
+  rlimit limit{};
+  return own != UINT64_MAX && ::prlimit(task->tgid, RLIMIT_FSIZE, nullptr, &limit) == 0 &&
+         limit.rlim_cur >= own;
 }
 
 std::uint64_t EventLoop::memory_used() {
@@ -150,7 +186,7 @@ std::uint64_t EventLoop::memory_used() {
 }
 
 bool EventLoop::private_memory_fits(pid_t tgid, std::uint64_t bytes) {
-  const auto limit = budget_.data_limit(meter_.held_elsewhere(tgid), tasks_.threads_of(tgid));
+  const auto limit = moving_limit(tgid, RLIMIT_DATA);
   if (!limit) return true;
   const Result<std::uint64_t> held = tracee::data_size(tgid);
   return held && bytes <= *limit && *held <= *limit - bytes;

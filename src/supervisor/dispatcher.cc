@@ -87,6 +87,7 @@ void Dispatcher::task_started(const tracee::Task& task) {
 }
 
 void Dispatcher::task_ended(const tracee::Task& task) {
+  forget_wait(task.tid);
   fs_.erase(task.tid);
   expected_.erase(task.tid);
   if (task.tid == task.tgid) programs_.erase(task.tgid);
@@ -314,8 +315,7 @@ Status Dispatcher::dispatch(intercept::Stop stop) {
     if (!added) return {};  // gone: nobody waits for an answer
     task = *added;
   }
-  // A task makes one call at a time: a signal has taken it out of the one that waited.
-  std::erase_if(waiting_, [&](const Waiting& each) { return each.call.event.tid == event.tid; });
+  forget_wait(event.tid);
   Waiting taken{std::move(stop), tracee::decode(event, tracee::RemoteMemory(event.tid)),
                 parts_.budget.elapsed()};
   sightings_.clear();
@@ -342,13 +342,35 @@ Status Dispatcher::retry_waiting(Nanoseconds most) {
       waiting_.push_back(std::move(each));
       continue;
     }
-    if (waits) answer = syscalls::serve_error(EINTR);
+    if (waits) answer.effect = Restart{};
     if (Status done = finish(std::move(each), *task, std::move(answer)); !done) return done;
   }
   return {};
 }
 
+Status Dispatcher::restart_waiting(pid_t tgid) {
+  for (Waiting& each : std::exchange(waiting_, {})) {
+    tracee::Task* task = parts_.tasks.find(each.call.event.tid);
+    if (task == nullptr) continue;
+    if (task->tgid != tgid) {
+      waiting_.push_back(std::move(each));
+      continue;
+    }
+    Answer answer{Restart{}, {Action::kServe, 0, "stop"}};
+    if (Status done = finish(std::move(each), *task, std::move(answer)); !done) return done;
+  }
+  return {};
+}
+
+// A task makes one call at a time: a signal has taken it out of the one that waited, or its end
+// has.
+void Dispatcher::forget_wait(pid_t tid) {
+  std::erase_if(waiting_, [&](const Waiting& each) { return each.call.event.tid == tid; });
+  parts_.files.forget_wait(tid);
+}
+
 Status Dispatcher::finish(Waiting taken, tracee::Task& task, Answer answer) {
+  parts_.files.forget_wait(task.tid);
   Decided decided;
   decided.time = taken.time;
   decided.call = std::move(taken.call);

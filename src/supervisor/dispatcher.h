@@ -35,10 +35,13 @@ class Dispatcher {
   Status dispatch(intercept::Stop stop);
   const std::string& violation() const { return violation_; }
   // Calls that wait (Wait, core/effect.h) are decided again: to be called when something may have
-  // changed, and every now and then while has_waiting(). One that a signal is pending for ends with
-  // EINTR. What was not come to in `most` is the first to be decided the next time.
+  // changed, and every now and then while has_waiting(). One that a signal is pending for ends as
+  // the kernel ends it then (Restart). What was not come to in `most` is the first to be decided
+  // the next time.
   bool has_waiting() const { return !waiting_.empty(); }
   Status retry_waiting(Nanoseconds most);
+  // A process is being stopped: its tasks that wait here can only take part outside their calls.
+  Status restart_waiting(pid_t tgid);
   // Audit level `all`: a call that the kernel performed, with its result.
   void observed(const SyscallEvent& event, const std::string& leading_bytes,
                 std::optional<std::int64_t> result);
@@ -82,6 +85,7 @@ class Dispatcher {
     std::string path;
   };
   Status finish(Waiting taken, tracee::Task& task, syscalls::Answer answer);
+  void forget_wait(pid_t tid);
   syscalls::Answer decide(const DecodedCall& call, tracee::Task& task);
   std::optional<syscalls::Answer> restricted(const DecodedCall& call) const;
   syscalls::Answer by_disposition(const DecodedCall& call) const;

@@ -7,6 +7,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "audit/sink.h"
@@ -58,6 +60,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   std::vector<pid_t> processes() const override { return tasks_.processes(); }
   std::vector<pid_t> threads(pid_t tgid) const override { return tasks_.threads(tgid); }
   std::optional<pid_t> process_of(pid_t tid) const override;
+  bool is_stopped(pid_t tid) const override { return stopped_.contains(tid); }
   std::string working_directory(pid_t tgid) const override;
   std::string executable(pid_t tgid) const override;
   unsigned cpu_count() const override { return parts_.placement.visible_count(); }
@@ -69,6 +72,9 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   const Limits& limits() const override { return parts_.policy.limits(); }
   std::uint64_t memory_used() override;
   bool private_memory_fits(pid_t tgid, std::uint64_t bytes) override;
+  std::optional<std::uint64_t> moving_limit(pid_t tgid, int resource) override;
+  void keep_limit_below(pid_t tgid, int resource, std::uint64_t soft) override;
+  std::uint64_t own_file_limit(pid_t tgid) const override;
   bool shared_memory_fits(std::uint64_t bytes) override;
   bool admit_socket(int fd) override;
   void connection_made(const std::string& prefix) override { meter_.connection_made(prefix); }
@@ -97,6 +103,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void on_first_stop(pid_t tid);
   void on_exec(pid_t tid, pid_t former);
   void on_signal_stop(pid_t tid, int signal);
+  void on_group_stop(pid_t tid);
   void on_exit_stop(pid_t tid);
   void on_end(const tracee::TaskEvent& event);
   void on_first_process_end(const tracee::TaskEvent& event);
@@ -109,6 +116,8 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void forward(int signal);
   void suspend();
   void apply_rlimits();
+  void inherit_limits(const tracee::Task& task);
+  bool is_own_file_limit(pid_t tid) const;
   void end_run(Verdict verdict, std::string reason);
   void kill_tree();
   void fail_internally(const Error& error);
@@ -132,6 +141,12 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   bool output_spent_ = false;
   std::uint64_t data_limit_ = 0;
   std::uint64_t file_limit_ = 0;
+  struct OwnLimits {
+    std::uint64_t data = UINT64_MAX;
+    std::uint64_t file = UINT64_MAX;
+  };
+  std::unordered_map<pid_t, OwnLimits> own_limits_;  // by tgid: what programs set themselves
+  std::unordered_set<pid_t> stopped_;                // tasks in a group-stop
   std::vector<pollfd> waiting_;
   bool scratch_watched_ = false;
   std::vector<intercept::Stop> postponed_;  // clones that were asked for while making_room_

@@ -55,6 +55,7 @@ void EventLoop::take_task_events() {
 
 void EventLoop::on_event(const TaskEvent& event) {
   using Kind = TaskEvent::Kind;
+  stopped_.erase(event.tid);
   switch (event.kind) {
     case Kind::kExited:
     case Kind::kKilled:
@@ -72,8 +73,7 @@ void EventLoop::on_event(const TaskEvent& event) {
     case Kind::kExitStop:
       return on_exit_stop(event.tid);
     case Kind::kGroupStop:
-      (void)tracee::listen(event.tid);  // gone: its end is reported next
-      return;
+      return on_group_stop(event.tid);
     case Kind::kSeccompStop:
     case Kind::kSyscallStop:
       return on_call_stop(event);
@@ -116,6 +116,7 @@ void EventLoop::on_new_task(pid_t tid) {
   if (!added) return;  // killed before it ever ran
   const Task& task = **added;
   dispatcher_.task_started(task);
+  inherit_limits(task);
   parts_.interceptor.task_started(tid, task.tgid, task.parent);
   parts_.placement.task_started(tid);
   audit::ProcessRecord record;
@@ -193,6 +194,7 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
 // It says so with EFBIG and a signal; what a full filesystem says is ENOSPC. The signal is sent
 // from within the write, so the task stops right behind it and its result can still be replaced.
 bool EventLoop::turned_into_no_space(pid_t tid) {
+  if (is_own_file_limit(tid)) return false;
   Result<tracee::Registers> registers = tracee::Registers::of(tid);
   if (!registers || registers->result() != -EFBIG) return false;
   registers->set_result(-ENOSPC);
@@ -211,6 +213,14 @@ void EventLoop::on_signal_stop(pid_t tid, int signal) {
   record.signal = signal;
   parts_.audit.write(record);
   resume(tid, signal);
+}
+
+void EventLoop::on_group_stop(pid_t tid) {
+  (void)tracee::listen(tid);  // gone: its end is reported next
+  stopped_.insert(tid);
+  const Task* task = tasks_.find(tid);
+  if (task == nullptr || !dispatcher_.has_waiting()) return;
+  if (Status done = dispatcher_.restart_waiting(task->tgid); !done) fail_internally(done.error());
 }
 
 // What is mapped now, and what was mapped at the most crowded moment: of that, all may have been
@@ -246,6 +256,7 @@ void EventLoop::on_end(const TaskEvent& event) {
   parts_.interceptor.task_ended(event.tid);  // may write the call that the task ended in
   parts_.audit.write(record);
   dispatcher_.task_ended(*task);
+  if (process) own_limits_.erase(task->tgid);
   parts_.placement.task_ended(event.tid);
   tasks_.remove(event.tid);
   if (event.tid == launched_.pid) on_first_process_end(event);

@@ -147,6 +147,15 @@ Answer handle_fchownat(Context& context) {
 Answer handle_truncate(Context& context) {
   const auto length = static_cast<off_t>(context.call.event.arguments[1]);
   if (length < 0) return serve_error(EINVAL);
+  // Its own limit is the only reason to look at the file first.
+  const Result<Named> name = named(context, kNoDirFd, 0);
+  struct statx now {};
+  if (name &&
+      context.files.stat(context.caller(), name->base, name->path, FinalLink::kFollow, now)) {
+    if (auto refused = past_own_limit(context, now.stx_size, static_cast<std::uint64_t>(length))) {
+      return std::move(*refused);
+    }
+  }
   return on_name(context, kNoDirFd, 0, [&](const DirectoryRef& base, std::string_view name) {
     return context.files.truncate(context.caller(), base, name, length);
   });

@@ -44,6 +44,13 @@ class BudgetControl {
   // Would `bytes` more keep within the budget? The kernel enforces the private part by itself
   // (RLIMIT_DATA); asking makes the refusal known.
   virtual bool private_memory_fits(pid_t tgid, std::uint64_t bytes) = 0;
+  // The soft limit that the supervisor sets now for a resource (RLIMIT_DATA, RLIMIT_FSIZE) whose
+  // limit follows what the tree holds; nullopt: it sets none.
+  virtual std::optional<std::uint64_t> moving_limit(pid_t tgid, int resource) = 0;
+  // The program wants such a limit to be no higher than this: what moves keeps below it.
+  virtual void keep_limit_below(pid_t tgid, int resource, std::uint64_t soft) = 0;
+  // What RLIMIT_FSIZE was set to by the program itself; UINT64_MAX: it was not.
+  virtual std::uint64_t own_file_limit(pid_t tgid) const = 0;
   virtual bool shared_memory_fits(std::uint64_t bytes) = 0;
   // Counts what the socket `fd` may hold in its buffers for as long as anybody has it open. False:
   // that does not fit, and the socket must not be granted.

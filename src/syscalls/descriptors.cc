@@ -99,9 +99,19 @@ Answer on_descriptor(Context& context, Operation operation) {
   return answer(context, operation(*fd));
 }
 
+// Would the file behind descriptor 0 of the call pass the program's own RLIMIT_FSIZE?
+std::optional<Answer> past_own_limit(Context& context, off_t wanted) {
+  if (context.budget.own_file_limit(context.task.tgid) == UINT64_MAX) return std::nullopt;
+  const Result<vfs::FileSystem::GuestFd> fd = guest_fd(context, 0);
+  struct statx now {};
+  if (!fd || !context.files.stat_descriptor(context.caller(), *fd, now)) return std::nullopt;
+  return syscalls::past_own_limit(context, now.stx_size, static_cast<std::uint64_t>(wanted));
+}
+
 Answer handle_ftruncate(Context& context) {
   const auto length = static_cast<off_t>(context.call.event.arguments[1]);
   if (length < 0) return serve_error(EINVAL);
+  if (auto refused = past_own_limit(context, length)) return std::move(*refused);
   return on_descriptor(context, [&](vfs::FileSystem::GuestFd fd) {
     return context.files.truncate_descriptor(context.caller(), fd, length);
   });
@@ -111,6 +121,10 @@ Answer handle_fallocate(Context& context) {
   const auto offset = static_cast<off_t>(context.call.event.arguments[2]);
   const auto length = static_cast<off_t>(context.call.event.arguments[3]);
   if (offset < 0 || length <= 0) return serve_error(EINVAL);
+  off_t end = 0;
+  const bool grows = (context.call.unsigned_argument(1) & FALLOC_FL_KEEP_SIZE) == 0 &&
+                     !__builtin_add_overflow(offset, length, &end);
+  if (auto refused = past_own_limit(context, grows ? end : 0)) return std::move(*refused);
   return on_descriptor(context, [&](vfs::FileSystem::GuestFd fd) {
     return context.files.allocate_descriptor(context.caller(), fd, context.call.int_argument(1),
                                              offset, length);

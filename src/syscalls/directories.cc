@@ -1,9 +1,12 @@
 // chdir(2), getcwd(2), getdents(2), umask(2).
+#include <dirent.h>
 #include <linux/limits.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
 #include <vector>
 
 #include "syscalls/families.h"
@@ -49,7 +52,22 @@ Answer handle_getcwd(Context& context) {
   return serve(static_cast<std::int64_t>(length));
 }
 
-Answer handle_getdents64(Context& context) {
+// Records of getdents(2) are as long as those of getdents64(2): the name comes one byte earlier,
+// and the type behind it, at the record's end.
+void make_old_records(std::span<std::byte> records) {
+  constexpr std::size_t kNew = offsetof(dirent64, d_name);
+  constexpr std::size_t kOld = kNew - 1;
+  while (!records.empty()) {
+    std::uint16_t length = 0;
+    std::memcpy(&length, &records[offsetof(dirent64, d_reclen)], sizeof length);
+    const std::byte type = records[offsetof(dirent64, d_type)];
+    std::memmove(&records[kOld], &records[kNew], length - kNew);
+    records[length - 1U] = type;
+    records = records.subspan(length);
+  }
+}
+
+Answer list_directory(Context& context, bool old_records) {
   Result<vfs::FileSystem::GuestFd> fd = guest_fd(context, 0);
   if (!fd) return serve_error(fd.error().code);
   const std::size_t size =
@@ -57,6 +75,7 @@ Answer handle_getdents64(Context& context) {
   std::vector<std::byte> buffer(size);
   Result<std::size_t> filled = context.files.read_directory(context.caller(), *fd, buffer);
   if (!filled) return serve_error(filled.error().code);
+  if (old_records) make_old_records(std::span(buffer).first(*filled));
   if (Status written =
           context.memory.write(context.call.event.arguments[1], std::span(buffer).first(*filled));
       !written) {
@@ -77,7 +96,8 @@ void add_directory_handlers(HandlerTable& table) {
   table.add("chdir", handle_chdir);
   table.add("fchdir", handle_fchdir);
   table.add("getcwd", handle_getcwd);
-  table.add("getdents64", handle_getdents64);
+  table.add("getdents", [](Context& c) { return list_directory(c, true); });
+  table.add("getdents64", [](Context& c) { return list_directory(c, false); });
   table.add("umask", handle_umask);
 }
 

@@ -1,7 +1,10 @@
 #include "syscalls/paths.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -46,6 +49,14 @@ Result<vfs::DirectoryRef> base_folder(Context& context, std::size_t index, std::
   Result<vfs::FileSystem::GuestFd> fd = guest_fd(context, index);
   if (!fd) return tl::make_unexpected(fd.error());
   return context.files.directory_of(context.caller(), *fd);
+}
+
+std::optional<Answer> past_own_limit(const Context& context, std::uint64_t size,
+                                     std::uint64_t wanted) {
+  const tracee::Task& task = context.task;
+  if (wanted <= size || wanted <= context.budget.own_file_limit(task.tgid)) return std::nullopt;
+  (void)::syscall(SYS_tgkill, task.tgid, task.tid, SIGXFSZ);  // fails where it has ended
+  return serve_error(EFBIG);
 }
 
 Answer answer_error(Context& context, const Error& error) {

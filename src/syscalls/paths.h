@@ -1,6 +1,8 @@
 // What the handlers of calls that name files have in common.
 #pragma once
 
+#include <optional>
+
 #include "syscalls/context.h"
 
 namespace vitrine::syscalls {
@@ -19,6 +21,11 @@ Result<std::string_view> path_argument(const Context& context, std::size_t index
 // what is read-only, is a denial; everything else is what a kernel would say too.
 Answer answer(Context& context, const Status& status);
 Answer answer_error(Context& context, const Error& error);
+
+// The answer to a call that would make a file of `size` bytes longer than RLIMIT_FSIZE as the
+// program set it, with its signal (inode_newsize_ok, fs/attr.c); nullopt: it would not.
+std::optional<Answer> past_own_limit(const Context& context, std::uint64_t size,
+                                     std::uint64_t wanted);
 
 // Writes an output structure; EFAULT becomes the call's error.
 template <typename T>

@@ -4,7 +4,6 @@
 #include <sys/sysinfo.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 
 #include "syscalls/families.h"
@@ -13,26 +12,31 @@
 namespace vitrine::syscalls {
 namespace {
 
-// Limits that the supervisor moves itself while the program runs: only the soft one is lowered.
-bool is_managed(int resource) {
-  constexpr std::array kManaged{RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU};
-  return std::ranges::any_of(kManaged, [&](auto managed) { return resource == managed; });
+// The highest soft limit that may be asked for where the supervisor moves it. What was read before
+// it moved can be given back.
+std::uint64_t highest_soft(Context& context, int resource, const rlimit& current,
+                           std::uint64_t moving) {
+  const std::uint64_t whole = resource == RLIMIT_FSIZE
+                                  ? context.files.scratch_quota()
+                                  : context.budget.limits().memory_bytes.value_or(0);
+  return std::max({static_cast<std::uint64_t>(current.rlim_cur), moving, whole});
 }
 
-// `most`: what the supervisor's own limit of a managed resource is by now.
-Status lower_limit(pid_t tgid, int resource, rlimit wanted, std::uint64_t most) {
+Status lower_limit(Context& context, pid_t tgid, int resource, rlimit wanted) {
   const auto which = static_cast<__rlimit_resource>(resource);
   rlimit current{};
   if (::prlimit(tgid, which, nullptr, &current) != 0) return fail_errno("prlimit");
   if (wanted.rlim_cur > wanted.rlim_max) return fail(EINVAL, "prlimit");
-  if (is_managed(resource)) {
-    if (wanted.rlim_cur > std::max<std::uint64_t>(current.rlim_cur, most))
-      return fail(EPERM, "prlimit");
-    wanted.rlim_max = current.rlim_max;
-  }
   // The supervisor may be root: what the kernel would let root do is not the program's.
   if (wanted.rlim_max > current.rlim_max) return fail(EPERM, "prlimit");
+  const rlim_t chosen = wanted.rlim_cur;
+  const std::optional<std::uint64_t> moving = context.budget.moving_limit(tgid, resource);
+  if (moving) {
+    if (chosen > highest_soft(context, resource, current, *moving)) return fail(EPERM, "prlimit");
+    wanted.rlim_cur = std::min<rlim_t>(chosen, *moving);
+  }
   if (::prlimit(tgid, which, &wanted, nullptr) != 0) return fail_errno("prlimit");
+  if (moving) context.budget.keep_limit_below(tgid, resource, chosen);
   return {};
 }
 
@@ -42,14 +46,7 @@ Answer set_limit(Context& context, pid_t pid, int resource, std::uint64_t addres
   if (!wanted) return serve_error(wanted.error().code);
   const tracee::Task* target = pid == 0 ? &context.task : context.tasks.find(pid);
   if (target == nullptr) return deny(ESRCH, "process");
-  std::uint64_t most = 0;
-  if (resource == RLIMIT_FSIZE) {
-    most = context.files.file_size_limit();
-    // It moves with what scratch holds: what was read from it before can be given back.
-    if (wanted->rlim_cur <= context.files.scratch_quota())
-      wanted->rlim_cur = std::min<rlim_t>(wanted->rlim_cur, most);
-  }
-  const Status lowered = lower_limit(target->tgid, resource, *wanted, most);
+  const Status lowered = lower_limit(context, target->tgid, resource, *wanted);
   if (!lowered) {
     return lowered.error().code == EPERM ? deny(EPERM, "limit") : serve_error(lowered.error().code);
   }

@@ -155,23 +155,30 @@ Answer handle_faccessat2(Context& context) {
   return access_in(context, base_folder(context, 0, *path), 1, context.call.int_argument(2), link);
 }
 
-Answer read_link(Context& context, const Result<vfs::DirectoryRef>& base, std::size_t path_index) {
-  Result<std::string_view> path = path_argument(context, path_index);
-  if (!path) return serve_error(path.error().code);
-  if (!base) return serve_error(base.error().code);
-  const auto size = static_cast<int>(context.call.event.arguments[path_index + 2]);
+// The target that `ask` gives, once the size at argument `buffer_index` + 1 is known to be one.
+template <typename Target>
+Answer answer_link(Context& context, std::size_t buffer_index, Target ask) {
+  const auto size = static_cast<int>(context.call.event.arguments[buffer_index + 1]);
   if (size <= 0) return serve_error(EINVAL);
-  Result<std::string> target = context.files.read_link(context.caller(), *base, *path);
+  const Result<std::string> target = ask();
   if (!target) return answer_error(context, target.error());
   const std::size_t length = std::min(target->size(), static_cast<std::size_t>(size));
   const auto bytes = std::as_bytes(std::span(target->data(), length));
-  if (Status written = context.memory.write(context.call.event.arguments[path_index + 1], bytes);
+  if (Status written = context.memory.write(context.call.event.arguments[buffer_index], bytes);
       !written) {
     return serve_error(written.error().code);
   }
   Answer made = serve(static_cast<std::int64_t>(length));
   made.decision.rule = context.files.deciding_rule();
   return made;
+}
+
+Answer read_link(Context& context, const Result<vfs::DirectoryRef>& base, std::size_t path_index) {
+  Result<std::string_view> path = path_argument(context, path_index);
+  if (!path) return serve_error(path.error().code);
+  if (!base) return serve_error(base.error().code);
+  return answer_link(context, path_index + 1,
+                     [&] { return context.files.read_link(context.caller(), *base, *path); });
 }
 
 Answer handle_readlink(Context& context) {
@@ -182,9 +189,12 @@ Answer handle_readlinkat(Context& context) {
   Result<std::string_view> path = path_argument(context, 1);
   if (!path) return serve_error(path.error().code);
   if (path->empty()) {
-    // Here alone the descriptor comes before the path (fs/stat.c, do_readlinkat).
-    const Result<vfs::DirectoryRef> base = base_folder(context, 0, ".");
-    return serve_error(!base && base.error().code == EBADF ? EBADF : ENOENT);
+    // The descriptor itself, where it is a link's (fs/stat.c, do_readlinkat).
+    if (context.call.int_argument(0) == AT_FDCWD) return serve_error(ENOENT);
+    Result<vfs::FileSystem::GuestFd> fd = guest_fd(context, 0);
+    if (!fd) return serve_error(fd.error().code);
+    return answer_link(context, 2,
+                       [&] { return context.files.read_link_descriptor(context.caller(), *fd); });
   }
   return read_link(context, base_folder(context, 0, *path), 1);
 }

@@ -108,10 +108,12 @@ Status resume_to_syscall(pid_t tid, int signal) {
   return request(PTRACE_SYSCALL, tid, signal, "ptrace(PTRACE_SYSCALL)");
 }
 
+Status ask_to_stop(pid_t tid) {
+  return request(PTRACE_INTERRUPT, tid, 0, "ptrace(PTRACE_INTERRUPT)");
+}
+
 Status interrupt(pid_t tid) {
-  if (Status asked = request(PTRACE_INTERRUPT, tid, 0, "ptrace(PTRACE_INTERRUPT)"); !asked) {
-    return asked;
-  }
+  if (Status asked = ask_to_stop(tid); !asked) return asked;
   int status = 0;
   while (::waitpid(tid, &status, __WALL) < 0) {
     if (errno != EINTR) return fail_errno("waitpid");

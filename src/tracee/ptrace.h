@@ -53,7 +53,9 @@ Result<std::optional<TaskEvent>> next_task_event();
 // killed meanwhile gives kTaskGone: its exit is reported by next_task_event().
 Status resume(pid_t tid, int signal);
 Status resume_to_syscall(pid_t tid, int signal);
-// Stops a running task and waits for the stop (PTRACE_INTERRUPT).
+// The task stops before it goes on with its program (PTRACE_INTERRUPT): a kInterruptStop to come.
+Status ask_to_stop(pid_t tid);
+// Stops a running task and waits for the stop.
 Status interrupt(pid_t tid);
 // Leaves a group-stopped task stopped, but lets SIGCONT reach it (PTRACE_LISTEN).
 Status listen(pid_t tid);

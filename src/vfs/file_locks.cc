@@ -88,6 +88,31 @@ Status FileLocks::set(const File& file, const FileLock& wanted) {
   return {};
 }
 
+bool FileLocks::would_wait_for_itself(const LockOwner& owner, const FileLock& in_the_way) {
+  constexpr int kLongestChain = 10;  // MAX_DEADLK_ITERATIONS, fs/locks.c
+  LockOwner next = in_the_way.owner;
+  for (int i = 0; i < kLongestChain; ++i) {
+    const auto waiting = std::ranges::find_if(
+        waits_, [&](const auto& each) { return each.second.wanted.owner == next; });
+    if (waiting == waits_.end()) return false;
+    const auto held = conflict(waiting->second.file, waiting->second.wanted);
+    if (!held) return false;  // it will have its lock at once
+    if (held->owner == owner) return true;
+    next = held->owner;
+  }
+  return false;
+}
+
+Status FileLocks::set_or_wait(const File& file, const FileLock& wanted, pid_t task) {
+  waits_.erase(task);
+  if (const auto held = conflict(file, wanted)) {
+    if (would_wait_for_itself(wanted.owner, *held)) return fail(EDEADLK, "lock");
+    waits_[task] = {file, wanted};
+    return fail(EAGAIN, "lock");
+  }
+  return set(file, wanted);
+}
+
 void FileLocks::release(const File& file, const FileLock& given) {
   const auto found = files_.find(file);
   if (found == files_.end()) return;

@@ -56,15 +56,26 @@ class FileLocks {
   std::optional<FileLock> conflict(const File& file, const FileLock& wanted);
   // EAGAIN: another has it. ENOLCK: there are too many.
   Status set(const File& file, const FileLock& wanted);
+  // As set(), for `task`, which is known to wait where the answer is EAGAIN, until forget_wait().
+  // EDEADLK: whose lock is in the way waits for one of the same owner (posix_locks_deadlock,
+  // fs/locks.c).
+  Status set_or_wait(const File& file, const FileLock& wanted, pid_t task);
+  void forget_wait(pid_t task) { waits_.erase(task); }
   // Takes the range of `given` from what its owner has.
   void release(const File& file, const FileLock& given);
   std::size_t size() const { return count_; }
 
  private:
+  struct Wait {
+    File file;
+    FileLock wanted;
+  };
   void forget_unheld();
+  bool would_wait_for_itself(const LockOwner& owner, const FileLock& in_the_way);
 
   IsHeld is_held_;
   std::map<File, std::vector<FileLock>> files_;
+  std::map<pid_t, Wait> waits_;  // by tid
   std::size_t count_ = 0;
   std::size_t next_look_ = 0;
 };

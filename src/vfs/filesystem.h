@@ -44,12 +44,13 @@ using DirectoryRef = std::shared_ptr<const Directory>;
 class ProcessView {
  public:
   virtual ~ProcessView() = default;
-  virtual std::vector<pid_t> processes() const = 0;              // live tgids of the tree
-  virtual std::vector<pid_t> threads(pid_t tgid) const = 0;      // live tids
-  virtual std::optional<pid_t> process_of(pid_t tid) const = 0;  // tgid, if tid is of the tree
-  virtual std::string working_directory(pid_t tgid) const = 0;   // guest path
-  virtual std::string executable(pid_t tgid) const = 0;          // guest path
-  virtual unsigned cpu_count() const = 0;                        // --cpus
+  virtual std::vector<pid_t> processes() const = 0;               // live tgids of the tree
+  virtual std::vector<pid_t> threads(pid_t tgid) const = 0;       // live tids
+  virtual std::optional<pid_t> process_of(pid_t tid) const = 0;   // tgid, if tid is of the tree
+  virtual bool is_stopped(pid_t /*tid*/) const { return false; }  // by a signal (job control)
+  virtual std::string working_directory(pid_t tgid) const = 0;    // guest path
+  virtual std::string executable(pid_t tgid) const = 0;           // guest path
+  virtual unsigned cpu_count() const = 0;                         // --cpus
   virtual std::optional<std::uint64_t> memory_limit() const = 0;
   virtual std::uint64_t memory_used() const = 0;
   // A descriptor that every process of the tree holds for the supervisor, and that listings leave
@@ -189,8 +190,14 @@ class FileSystem {
   virtual Status stat_filesystem_descriptor(const Caller&, GuestFd, struct statfs& out) = 0;
   // flock(2): operation LOCK_SH, LOCK_EX or LOCK_UN. EAGAIN: somebody else of the run holds it.
   virtual Status lock_whole(const Caller&, GuestFd, int operation) = 0;
-  // fcntl(2), F_GETLK to F_OFD_SETLKW; none of them waits. EAGAIN likewise.
+  // fcntl(2), F_GETLK to F_OFD_SETLKW; none of them waits. EAGAIN likewise; with F_SETLKW the
+  // caller's task is known to wait from then on, and EDEADLK says that it would wait for itself.
   virtual Status lock_record(const Caller&, GuestFd, int command, struct flock& lock) = 0;
+  // The task waits for no lock any more.
+  virtual void forget_wait(pid_t tid) = 0;
+  // The target of the link that the descriptor was opened on (O_PATH | O_NOFOLLOW). ENOENT: it
+  // is no link's.
+  virtual Result<std::string> read_link_descriptor(const Caller&, GuestFd) = 0;
   // Guest path of what the descriptor refers to (as readlink of /proc/self/fd/N shows it).
   virtual Result<std::string> path_of_descriptor(const Caller&, GuestFd) = 0;
 

@@ -29,13 +29,6 @@ constexpr int kMaxRaces = 16;
 constexpr Nanoseconds kBelieved = std::chrono::milliseconds(20);
 constexpr std::size_t kMaxKnown = 64;  // each is a descriptor of the supervisor
 
-Result<std::string> read_link(int folder, const char* name) {
-  std::array<char, PATH_MAX> target{};
-  const ssize_t length = ::readlinkat(folder, name, target.data(), target.size());
-  if (length < 0) return fail_errno("readlinkat");
-  return std::string(target.data(), static_cast<std::size_t>(length));
-}
-
 bool may_access_handle(int fd, int mode) {
   const bool absent = is_taken_away(Feature::kFaccessat2);
   if (!absent && ::syscall(SYS_faccessat2, fd, "", mode, AT_EMPTY_PATH | AT_EACCESS) == 0) {
@@ -57,6 +50,13 @@ std::optional<DeviceNumber> device_of_proc() {
 }  // namespace
 
 // `flags` with O_PATH, or such that opening waits for nothing.
+Result<std::string> read_link_at(int folder, const char* name) {
+  std::array<char, PATH_MAX> target{};
+  const ssize_t length = ::readlinkat(folder, name, target.data(), target.size());
+  if (length < 0) return fail_errno("readlinkat");
+  return std::string(target.data(), static_cast<std::size_t>(length));
+}
+
 Result<UniqueFd> HostFile::open_again(int flags) const {
   // A mount of a file has no folder and no name to be opened by, and cannot be replaced.
   if (name_.empty() && type_of(attributes_) != S_IFDIR) {
@@ -88,7 +88,9 @@ Result<UniqueFd> HostFile::open_folder() const {
   return open_again(O_RDONLY | O_DIRECTORY | kOpenFlags);
 }
 
-Result<std::string> HostFile::target_of_link() const { return read_link(folder_, name_.c_str()); }
+Result<std::string> HostFile::target_of_link() const {
+  return read_link_at(folder_, name_.c_str());
+}
 
 bool HostFile::may_access(int mode) const {
   const auto fd = handle();

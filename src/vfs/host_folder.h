@@ -58,6 +58,9 @@ class HostRoot {
   std::uint64_t serial_ = 0;
 };
 
+// The target of a link; with "" of the link that `folder` itself is (O_PATH).
+Result<std::string> read_link_at(int folder, const char* name);
+
 class HostFolders {
  public:
   // use_openat2 false: as on kernels before 5.6, and where a seccomp filter refuses it.

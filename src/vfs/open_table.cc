@@ -113,6 +113,7 @@ Result<UniqueFd> OpenTable::grant_path(DirectoryRef place, std::string path) {
   auto entry = insert(held->get(), std::move(place), std::move(path));
   if (!entry) return pass_on(entry.error());
   (*entry)->held = std::move(*held);
+  (*entry)->path_only = true;
   return granted;
 }
 

@@ -24,6 +24,7 @@ class OpenTable {
     UniqueFd held;
     DirectoryRef place;  // what it stands for (a folder, or any node opened O_PATH)
     bool folder = false;
+    bool path_only = false;   // opened O_PATH
     Attributes attributes{};  // of a synthetic file, as the path shows them
     std::string path;         // guest path when it was opened
     std::uint64_t bytes = 0;  // of a snapshot: the memory that it holds

@@ -22,6 +22,9 @@ struct ProcContent {
     return proc.mapped_name_(inode, name);
   }
   static bool has_process(const Proc& proc, pid_t pid) { return proc.has_process(pid); }
+  static bool is_stopped(const Proc& proc, const ProcNode& node) {
+    return proc.processes_->is_stopped(node.tid);
+  }
   static const std::string& mounts(const Proc& proc) { return proc.mounts_; }
   static const std::string& mount_info(const Proc& proc) { return proc.mount_info_; }
 };
@@ -112,7 +115,7 @@ Text status_of(const Proc& proc, const ProcNode& node) {
     else if (key == "Cpus_allowed_list")
       out += "\t" + cpu_list(cpus) + "\n";
     else if (key == "State" && value.starts_with('t'))
-      out += "\tR (running)\n";
+      out += ProcContent::is_stopped(proc, node) ? "\tT (stopped)\n" : "\tR (running)\n";
     else
       out.append(line.substr(key.size() + 1));
   });
@@ -134,7 +137,8 @@ Text stat_of(const Proc& proc, const ProcNode& node) {
   const auto field = [&](std::size_t number) -> std::string* {
     return number - 3 < fields.size() ? &fields[number - 3] : nullptr;
   };
-  if (auto* state = field(3); state != nullptr && *state == "t") *state = "R";
+  if (auto* state = field(3); state != nullptr && *state == "t")
+    *state = ProcContent::is_stopped(proc, node) ? "T" : "R";
   for (const std::size_t number : {4U, 5U, 6U})  // ppid, pgrp, session
     if (auto* id = field(number)) *id = std::to_string(shown_pid(proc, *id));
   if (auto* start = field(22)) {

@@ -144,6 +144,7 @@ Result<std::size_t> TreeFileSystem::read_directory(const Caller& caller, GuestFd
   auto described = describe(fd);
   if (!described) return pass_on(described.error());
   OpenTable::Entry* entry = described->entry;
+  if (entry != nullptr && entry->path_only) return fail(EBADF, "getdents64");
   if (entry == nullptr || !entry->folder) return fail(ENOTDIR, "getdents64");
   // The guest's description: its lseek(2) moves this very position.
   const off_t position = ::lseek(entry->held.get(), 0, SEEK_CUR);
@@ -166,7 +167,7 @@ Result<ScratchNodePtr> TreeFileSystem::writable_node(GuestFd fd, int otherwise) 
   if (!described) return pass_on(described.error());
   if (described->node) return described->node;
   if (described->entry != nullptr && described->entry->place->place().scratch()) {
-    if (!described->entry->held) return fail(otherwise, "change");
+    if (described->entry->path_only) return fail(EBADF, "change");
     return described->entry->place->place().scratch();
   }
   return fail(otherwise, "change");
@@ -225,6 +226,22 @@ Status TreeFileSystem::stat_filesystem_descriptor(const Caller&, GuestFd fd, str
   else if (described->entry != nullptr)
     place = described->entry->place->place().copy();
   return stat_filesystem_of(place, out);
+}
+
+Result<std::string> TreeFileSystem::read_link_descriptor(const Caller& caller, GuestFd fd) {
+  auto described = describe(fd);
+  if (!described) return pass_on(described.error());
+  if (described->entry != nullptr) {
+    const Place& place = described->entry->place->place();
+    if (!place.is_link()) return fail(ENOENT, "readlink");
+    return resolver_.target_of(caller, place);
+  }
+  if (type_of(described->seen) != S_IFLNK) return fail(ENOENT, "readlink");
+  // A link of the host, in a shown folder: /proc leads to the link itself.
+  const UniqueFd link(
+      ::openat(fd.proc_fd_dir, std::to_string(fd.number).c_str(), O_PATH | O_CLOEXEC));
+  if (!link) return fail_errno("readlink");
+  return read_link_at(link.get(), "");
 }
 
 Result<std::string> TreeFileSystem::path_of_descriptor(const Caller&, GuestFd fd) {

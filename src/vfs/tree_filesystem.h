@@ -75,6 +75,8 @@ class TreeFileSystem final : public FileSystem {
   Status stat_filesystem_descriptor(const Caller&, GuestFd, struct statfs&) override;
   Status lock_whole(const Caller&, GuestFd, int) override;
   Status lock_record(const Caller&, GuestFd, int, struct flock&) override;
+  void forget_wait(pid_t tid) override { locks_.forget_wait(tid); }
+  Result<std::string> read_link_descriptor(const Caller&, GuestFd) override;
   Result<std::string> path_of_descriptor(const Caller&, GuestFd) override;
 
   Result<UniqueFd> create_shared_memory(std::uint64_t size) override {

@@ -186,6 +186,7 @@ Status TreeFileSystem::lock_record(const Caller& caller, GuestFd fd, int command
     locks_.release(target->file, wanted);
     return {};
   }
+  if (command == F_SETLKW) return locks_.set_or_wait(target->file, wanted, caller.tid);
   return locks_.set(target->file, wanted);
 }
 

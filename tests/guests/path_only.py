@@ -27,6 +27,14 @@ for name in (".", "sub", "file", "link", "/usr", "/usr/bin/python3", "/proc/self
               attempt(os.read, fd, 1), attempt(os.write, fd, b"x"), attempt(os.stat, "file", dir_fd=fd)
               if name in (".", "file") else "", os.get_inheritable(fd))
         os.close(fd)
+for name in ("file", "sub", "link", "/usr/bin/python3", "/usr", "/proc/self/cwd", "/proc/self/fd/0", "/dev/null"):
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        print(name, "leads to", os.path.basename(os.readlink("", dir_fd=fd)) == os.path.basename(os.readlink(name)))
+    except OSError as error:
+        print(name, errno.errorcode[error.errno])
+for arguments in ((), (-1,), (99,)):
+    print(attempt(os.readlink, "", **dict(zip(("dir_fd",), arguments))))
 for name in ("file", "sub"):
     fd = os.open(name, os.O_PATH)
     again = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)

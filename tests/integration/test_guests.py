@@ -8,7 +8,7 @@ GUESTS = os.path.join(SOURCE, "tests", "guests")
 
 
 class Guests(Case):
-    def compare(self, name, options=(), arguments=(), backends=BACKENDS):
+    def compare(self, name, options=(), arguments=(), backends=BACKENDS, users=True):
         """`name`.py gets an empty folder as its argument: /tmp/guest inside."""
         def check(shop, backend):
             with open(os.path.join(GUESTS, name + ".py"), encoding="utf-8") as f:
@@ -21,7 +21,7 @@ class Guests(Case):
                              (bare.returncode, bare.stderr.decode(), bare.stdout.decode()))
             self.assertNotEqual(bare.stdout, b"")
             self.assertEqual(bare.returncode, 0)
-        self.everywhere(check, backends)
+        self.everywhere(check, backends, users)
 
     def test_locks(self):
         self.compare("locks", ["--processes", "4"])
@@ -42,6 +42,20 @@ class Guests(Case):
 
     def test_sockets(self):
         self.compare("sockets", ["--processes", "4"])
+
+    def test_directories(self):
+        self.compare("directories", ["--processes", "2"])
+
+    def test_limits(self):
+        self.compare("limits", ["--processes", "4"])
+
+    def test_waiting(self):
+        self.compare("waiting", ["--processes", "6"], users=False)
+
+    def test_waiting_where_signals_take_tasks_out_of_their_wait(self):
+        os.environ["VITRINE_TEST_ABSENT"] = "wait_killable_recv"
+        self.addCleanup(os.environ.pop, "VITRINE_TEST_ABSENT")
+        self.compare("waiting", ["--processes", "6"], backends=("notify",), users=False)
 
 
 if __name__ == "__main__":

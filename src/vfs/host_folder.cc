@@ -49,7 +49,6 @@ std::optional<DeviceNumber> device_of_proc() {
 
 }  // namespace
 
-// `flags` with O_PATH, or such that opening waits for nothing.
 Result<std::string> read_link_at(int folder, const char* name) {
   std::array<char, PATH_MAX> target{};
   const ssize_t length = ::readlinkat(folder, name, target.data(), target.size());
@@ -57,6 +56,7 @@ Result<std::string> read_link_at(int folder, const char* name) {
   return std::string(target.data(), static_cast<std::size_t>(length));
 }
 
+// `flags` with O_PATH, or such that opening waits for nothing.
 Result<UniqueFd> HostFile::open_again(int flags) const {
   // A mount of a file has no folder and no name to be opened by, and cannot be replaced.
   if (name_.empty() && type_of(attributes_) != S_IFDIR) {

@@ -31,6 +31,7 @@ struct InstallFd {
 struct Execute {
   UniqueFd program;
   std::string path;        // guest path, for the record
+  std::string name;        // what the process is called from then on; "": the kernel decides
   std::uint64_t argv = 0;  // guest addresses, as the program gave them
   std::uint64_t envp = 0;
   // A script: its interpreter's arguments stand before the program's own, whose first is replaced.

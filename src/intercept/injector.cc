@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -288,6 +289,7 @@ void Injector::task_started(pid_t tid, pid_t tgid, pid_t parent) {
 
 void Injector::task_ended(pid_t tid) {
   executions_.erase(tid);
+  names_.erase(tid);
   const auto task = tgids_.find(tid);
   if (task == tgids_.end()) return;
   if (task->second == tid) processes_.erase(tid);
@@ -298,6 +300,7 @@ void Injector::task_ended(pid_t tid) {
 void Injector::task_executed(pid_t former, pid_t tid) {
   for (const pid_t id : {former, tid}) {
     executions_.erase(id);
+    names_.erase(id);
     tgids_.erase(id);
   }
   tgids_[tid] = tid;
@@ -530,9 +533,43 @@ Status Injector::learn_traits(pid_t tid) {
   return {};
 }
 
+// At the first stop of a call of a task that is to be named; the program's own call is entered
+// behind it. The name lies far below the stack for as long as the kernel reads it, and what was
+// there is put back. Nothing depends on it: where it cannot be set, the task is called what the
+// kernel calls it.
+Status Injector::set_name(pid_t tid) {
+  constexpr std::size_t kLongest = 16;         // TASK_COMM_LEN
+  constexpr std::uint64_t kBelowStack = 1024;  // beyond the red zone
+  if (!traits_.syscall_info) {
+    names_.erase(tid);
+    return {};
+  }
+  const Result<__ptrace_syscall_info> info = tracee::syscall_info(tid);
+  if (!info) return tl::make_unexpected(info.error());
+  if (info->op != PTRACE_SYSCALL_INFO_ENTRY) return {};  // the execution's own end
+  const std::string name = std::move(names_.extract(tid).mapped());
+  if (info->arch != arch::kNativeAuditArch) return {};
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, {.filters_follow = true});
+  if (!calls) return tl::make_unexpected(calls.error());
+  std::array<char, kLongest> text{};
+  name.copy(text.data(), text.size() - 1);
+  const tracee::RemoteMemory memory(tid);
+  const std::uint64_t address = calls->saved().stack_pointer() - kBelowStack;
+  const auto before = memory.read_value<std::array<char, kLongest>>(address);
+  if (!before || !memory.write_value(address, text)) return {};
+  Result<std::int64_t> named = calls->perform(SYS_prctl, {PR_SET_NAME, address, 0, 0, 0, 0});
+  if (!named) return tl::make_unexpected(named.error());
+  (void)memory.write_value(address, *before);
+  return calls->enter_next(calls->saved().syscall_number(), calls->saved().arguments());
+}
+
 Result<bool> Injector::on_stop(const tracee::TaskEvent& event) {
   if (Status learned = learn_traits(event.tid); !learned) {
     return tl::make_unexpected(learned.error());
+  }
+  if (event.kind == tracee::TaskEvent::Kind::kSyscallStop && names_.contains(event.tid)) {
+    if (Status named = set_name(event.tid); !named) return tl::make_unexpected(named.error());
+    return false;
   }
   const auto found = executions_.find(event.tid);
   if (found == executions_.end()) return false;

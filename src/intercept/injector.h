@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <unordered_map>
 
 #include "base/result.h"
@@ -98,7 +99,10 @@ class Injector {
   // Every stop of a call is shown to this first. Stops on the way of an execution belong to it:
   // true when this was one, and the task has been resumed.
   Result<bool> on_stop(const tracee::TaskEvent& event);
-  bool is_executing(pid_t tid) const { return executions_.contains(tid); }
+  // The task is to be led from one stop of its calls to the next.
+  bool is_led(pid_t tid) const { return executions_.contains(tid) || names_.contains(tid); }
+  // The task has executed: its first call is made to wait for one that names it (on_stop).
+  void name_task(pid_t tid, std::string name) { names_[tid] = std::move(name); }
 
   // Keeps the channel's end open in the program: close_range(2) does not see it. True when the
   // registers were changed and the call is to go on with them. (Calls that name the number itself
@@ -125,6 +129,7 @@ class Injector {
   Result<std::int64_t> place(pid_t tid, InjectedCalls& calls, const std::vector<std::byte>& bytes);
   Result<std::int64_t> place_arguments(pid_t tid, InjectedCalls& calls, const Execute& effect);
   Status fail_execution(pid_t tid, std::int64_t result);
+  Status set_name(pid_t tid);
 
   DescriptorChannel channel_;
   StopTraits traits_;
@@ -132,6 +137,7 @@ class Injector {
   std::unordered_map<pid_t, pid_t> tgids_;  // by tid
   std::unordered_map<pid_t, Process> processes_;
   std::unordered_map<pid_t, Execution> executions_;
+  std::unordered_map<pid_t, std::string> names_;  // to be set, by tid
   std::uint64_t next_label_ = 1;
 };
 

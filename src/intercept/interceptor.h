@@ -57,6 +57,10 @@ class Interceptor {
   // `former`: the id that it had before; the leader's from now on.
   virtual void task_executed(pid_t /*former*/, pid_t) {}
 
+  // The task, in the stop of its execution, gets this name (prctl(2), PR_SET_NAME) before it makes
+  // its first call. Only for those whose calls of prctl are not supervised.
+  virtual void name_task(pid_t, std::string) {}
+
   // --- every single call (capabilities().sees_results). The observer is told of each call that the
   // kernel performed: its registers, the leading bytes of what it wrote out of the program's
   // memory, and its result, which is missing when the task ended in it.

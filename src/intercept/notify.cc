@@ -158,7 +158,7 @@ Status NotifyInterceptor::resume(pid_t tid, int signal) {
   if (signal != 0) {
     if (Status kept = keep_restarting(tid); !kept) return kept;
   }
-  return injector_.is_executing(tid) ? tracee::resume_to_syscall(tid, signal)
+  return injector_.is_led(tid) ? tracee::resume_to_syscall(tid, signal)
                                      : tracee::resume(tid, signal);
 }
 

@@ -90,7 +90,7 @@ const Capabilities& PtraceBackend::capabilities() const {
 }
 
 Status PtraceBackend::resume(pid_t tid, int signal) {
-  const bool to_syscall = mode_ == Mode::kSyscall || injector_.is_executing(tid);
+  const bool to_syscall = mode_ == Mode::kSyscall || injector_.is_led(tid);
   return to_syscall ? tracee::resume_to_syscall(tid, signal) : tracee::resume(tid, signal);
 }
 

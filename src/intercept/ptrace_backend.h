@@ -38,6 +38,9 @@ class PtraceBackend final : public Interceptor {
   void task_ended(pid_t tid) override;
   void observe(Observer observer) override { observer_ = std::move(observer); }
   void task_executed(pid_t former, pid_t tid) override;
+  void name_task(pid_t tid, std::string name) override {
+    injector_.name_task(tid, std::move(name));
+  }
 
  private:
   Result<std::optional<Stop>> resumed(pid_t tid);

@@ -111,16 +111,16 @@ std::string Dispatcher::program(pid_t tgid) const {
   return known == programs_.end() ? std::string() : known->second;
 }
 
-void Dispatcher::expect_program(pid_t tid, int file, std::string path) {
+void Dispatcher::expect_program(pid_t tid, int file, std::string path, std::string name) {
   struct stat status {};
   // What cannot be identified can never be confirmed.
   if (::fstat(file, &status) != 0) status = {};
-  expected_[tid] = {status.st_dev, status.st_ino, std::move(path)};
+  expected_[tid] = {status.st_dev, status.st_ino, std::move(path), std::move(name)};
 }
 
 // The descriptor and the empty path of an execution lie where the program's own threads could reach
 // them: what the kernel executed in the end decides, before the first instruction of it.
-Status Dispatcher::confirm_program(pid_t former, pid_t tgid) {
+Result<std::string> Dispatcher::confirm_program(pid_t former, pid_t tgid) {
   const auto expected = expected_.find(former);
   if (expected == expected_.end()) return fail(EACCES, "an execution that was not decided");
   struct stat status {};
@@ -130,9 +130,10 @@ Status Dispatcher::confirm_program(pid_t former, pid_t tgid) {
     return fail(EACCES, "another program than the decided one was executed");
   }
   programs_[tgid] = std::move(expected->second.path);
+  std::string name = std::move(expected->second.name);
   expected_.erase(former);
   expected_.erase(tgid);  // of the leader, which this execution ended
-  return {};
+  return name;
 }
 
 std::string Dispatcher::working_directory(pid_t tgid) const {
@@ -379,7 +380,7 @@ Status Dispatcher::finish(Waiting taken, tracee::Task& task, Answer answer) {
   decided.resolved = resolved_path(decided.call);
   decided.sightings = std::exchange(sightings_, {});
   if (const auto* execution = std::get_if<Execute>(&answer.effect)) {
-    expect_program(task.tid, execution->program.get(), execution->path);
+    expect_program(task.tid, execution->program.get(), execution->path, execution->name);
   }
   // Up to the answer: behind it the task may run at once, on this CPU.
   const Nanoseconds took = parts_.budget.elapsed() - decided.time;

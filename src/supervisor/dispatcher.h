@@ -59,10 +59,11 @@ class Dispatcher {
 
   // The program that `tid` is about to execute: decided for this thread, whatever others of its
   // process execute meanwhile.
-  void expect_program(pid_t tid, int file, std::string path);
+  // `name`: what it is to be called; "" for what the kernel calls it.
+  void expect_program(pid_t tid, int file, std::string path, std::string name);
   // `former` has executed, and goes on as `tgid`: is it what was decided? Its path is the process's
-  // program from then on.
-  Status confirm_program(pid_t former, pid_t tgid);
+  // program from then on. Its name.
+  Result<std::string> confirm_program(pid_t former, pid_t tgid);
 
  private:
   // What a record says of a call but for how it ended.
@@ -83,6 +84,7 @@ class Dispatcher {
     dev_t device = 0;
     ino_t inode = 0;
     std::string path;
+    std::string name;
   };
   Status finish(Waiting taken, tracee::Task& task, syscalls::Answer answer);
   void forget_wait(pid_t tid);

@@ -58,7 +58,8 @@ EventLoop::EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef wo
 Ending EventLoop::run() {
   tasks_.add_first(launched_.pid);
   dispatcher_.task_started(*tasks_.find(launched_.pid));
-  dispatcher_.expect_program(launched_.pid, parts_.program, parts_.program_path);
+  dispatcher_.expect_program(launched_.pid, parts_.program, parts_.program_path,
+                             parts_.program_name);
   parts_.interceptor.task_started(launched_.pid, launched_.pid, 0);
   look_at_budgets(true);
   while (!tasks_.empty() && !blind_) wait();

@@ -48,6 +48,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
     int signals;               // from take_signals
     int program;               // opened; not owned
     std::string program_path;  // guest path
+    std::string program_name;  // what its process is called
     int channel;               // number of the descriptor channel in every process
     bool measure_data;         // RunRequest::measure_data
   };
@@ -112,6 +113,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   bool admit_launch(const intercept::Stop& stop);
   Status verify_from_outside(pid_t pid) const;
   bool turned_into_no_space(pid_t tid);
+  void name_task(pid_t tid, const std::string& name);
 
   void forward(int signal);
   void suspend();

@@ -100,6 +100,13 @@ std::vector<std::string> environment_strings(const RunRequest& request) {
   return all;
 }
 
+// By the last part of the path that execvp(3) would execute.
+std::string name_of_command(const RunRequest& request) {
+  if (request.command.empty()) return {};
+  const std::string& word = request.command.front();
+  return word.substr(word.rfind('/') + 1);
+}
+
 tl::unexpected<Error> because(const std::string& what, const Error& error) {
   return tl::make_unexpected(
       Error{error.kind == Error::Kind::kInvalid ? error.kind : Error::Kind::kSystem, error.code,
@@ -467,10 +474,11 @@ Report run(RunRequest request) {
   Tally tally;
   Placement placement(request.policy.limits().cpus.value_or(0));
   placement.begin(launched->pid);
-  EventLoop loop({request.policy, *setup.interceptor, *setup.files, *request.audit, tally,
-                  placement, *setup.stdio, setup.signals.get(), setup.program.get(),
-                  setup.program_path, setup.channel, request.measure_data},
-                 std::move(*launched), setup.working_directory);
+  EventLoop loop(
+      {request.policy, *setup.interceptor, *setup.files, *request.audit, tally, placement,
+       *setup.stdio, setup.signals.get(), setup.program.get(), setup.program_path,
+       name_of_command(request), setup.channel, request.measure_data},
+      std::move(*launched), setup.working_directory);
   const Ending ending = loop.run();
   fill(report, ending, setup, tally);
   resign_identity();

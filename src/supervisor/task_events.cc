@@ -171,11 +171,12 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
     parts_.stdio.close_guest_ends();
     look_at_budgets(true);
   }
-  if (Status confirmed = dispatcher_.confirm_program(former, tid); !confirmed) {
+  const Result<std::string> name = dispatcher_.confirm_program(former, tid);
+  if (!name) {
     const Result<tracee::Registers> registers = tracee::Registers::of(tid);
     const bool gone = !registers && registers.error().kind == Error::Kind::kTaskGone;
     if (gone || ending_) return;
-    return end_run(Verdict::kViolation, confirmed.error().message());
+    return end_run(Verdict::kViolation, name.error().message());
   }
   const Task* task = tasks_.find(tid);
   audit::ProcessRecord record;
@@ -187,7 +188,17 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
   record.program = dispatcher_.program(tid);
   record.argv = tracee::command_line(tid);
   parts_.audit.write(record);
+  name_task(tid, *name);
   resume(tid);
+}
+
+// Naming costs three stops: only where the kernel, which was given a descriptor to execute, chose
+// another name than it would have by the path.
+void EventLoop::name_task(pid_t tid, const std::string& name) {
+  constexpr std::size_t kLongest = 15;  // TASK_COMM_LEN, with its end
+  if (name.empty() || parts_.policy.call_rule("prctl") != nullptr) return;
+  if (tracee::task_name(tid) == name.substr(0, kLongest)) return;
+  parts_.interceptor.name_task(tid, name);
 }
 
 // RLIMIT_FSIZE is how the kernel itself enforces the scratch quota while data is written natively.

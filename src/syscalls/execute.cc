@@ -108,14 +108,18 @@ Answer refused(Context& context, const Error& error) {
   return serve_error(error.code == 0 ? EIO : error.code);
 }
 
+// The kernel calls a process by the last part of the path that was given, a script's as well
+// (begin_new_exec, fs/exec.c). What it is told here is a descriptor.
 Answer execute(Context& context, const Result<vfs::DirectoryRef>& base, std::string path,
                std::size_t argv_index) {
   if (!base) return serve_error(base.error().code);
+  std::string name = path.substr(path.rfind('/') + 1);
   Result<Program> program = find_program(context, *base, std::move(path));
   if (!program) return refused(context, program.error());
   Execute effect;
   effect.program = std::move(program->file);
   effect.path = program->path;
+  effect.name = std::move(name);
   effect.argv = context.call.event.arguments[argv_index];
   effect.envp = context.call.event.arguments[argv_index + 1];
   if (!program->leading.empty()) {
@@ -146,7 +150,9 @@ Answer handle_execveat(Context& context) {
   if (!fd) return serve_error(fd.error().code);
   Result<std::string> name = context.files.path_of_descriptor(context.caller(), *fd);
   if (!name) return serve_error(name.error().code);
-  return execute(context, context.files.root(), *name, 2);
+  Answer made = execute(context, context.files.root(), *name, 2);
+  if (auto* effect = std::get_if<Execute>(&made.effect)) effect->name.clear();
+  return made;
 }
 
 }  // namespace

@@ -81,6 +81,15 @@ std::vector<std::string> command_line(pid_t tgid) {
   return arguments;
 }
 
+std::string task_name(pid_t tid) {
+  char path[48];
+  std::snprintf(path, sizeof path, "/proc/%d/comm", tid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  char text[64];
+  const ssize_t size = fd ? ::read(fd.get(), text, sizeof text) : -1;
+  return size > 0 ? std::string(text, static_cast<std::size_t>(size) - 1) : std::string();
+}
+
 bool is_interrupted(pid_t tid) {
   constexpr auto bit = [](int signal) { return std::uint64_t{1} << (signal - 1); };
   constexpr std::uint64_t kIgnoredByDefault =

@@ -36,6 +36,8 @@ struct ProcStatus {
 // The arguments a process was executed with, as the kernel copied them (/proc/PID/cmdline);
 // bounded.
 std::vector<std::string> command_line(pid_t tgid);
+// What the kernel calls the task (/proc/TID/comm); "" where that cannot be read.
+std::string task_name(pid_t tid);
 
 // Whether a signal is pending that takes the task out of a call it waits in. Not one that is
 // ignored, by the program or (SIGCHLD, SIGCONT, SIGURG, SIGWINCH) by default (signal(7)).

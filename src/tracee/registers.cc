@@ -53,6 +53,8 @@ void Registers::set_syscall(std::uint64_t number, const std::array<std::uint64_t
   raw_.r9 = arguments[5];
 }
 
+std::uint64_t Registers::stack_pointer() const { return raw_.rsp; }
+
 void Registers::skip_syscall() { raw_.orig_rax = ~0ULL; }
 bool Registers::skips_syscall() const { return raw_.orig_rax == ~0ULL; }
 
@@ -100,6 +102,8 @@ void Registers::set_syscall(std::uint64_t number, const std::array<std::uint64_t
   pending_number_ = static_cast<std::int64_t>(number);
   for (std::size_t i = 0; i < arguments.size(); ++i) raw_.regs[i] = arguments[i];
 }
+
+std::uint64_t Registers::stack_pointer() const { return raw_.sp; }
 
 void Registers::skip_syscall() { pending_number_ = -1; }
 bool Registers::skips_syscall() const { return pending_number_ == -1; }

@@ -23,6 +23,7 @@ class Registers {
   std::uint64_t syscall_number() const;
   std::array<std::uint64_t, 6> arguments() const;
   std::uint64_t instruction_pointer() const;
+  std::uint64_t stack_pointer() const;
   // Makes the kernel perform another call instead. On aarch64 the number is a register set of its
   // own (NT_ARM_SYSTEM_CALL): apply_to writes both.
   void set_syscall(std::uint64_t number, const std::array<std::uint64_t, 6>& arguments);

@@ -8,9 +8,11 @@ GUESTS = os.path.join(SOURCE, "tests", "guests")
 
 
 class Guests(Case):
-    def compare(self, name, options=(), arguments=(), backends=BACKENDS, users=True):
+    def compare(self, name, options=(), arguments=(), backends=BACKENDS, users=True,
+                prepare=lambda shop: None):
         """`name`.py gets an empty folder as its argument: /tmp/guest inside."""
         def check(shop, backend):
+            prepare(shop)
             with open(os.path.join(GUESTS, name + ".py"), encoding="utf-8") as f:
                 script = shop.file(name + ".py", f.read())
             folder = tempfile.mkdtemp(prefix="guest-", dir=shop.path)
@@ -56,6 +58,12 @@ class Guests(Case):
         os.environ["VITRINE_TEST_ABSENT"] = "wait_killable_recv"
         self.addCleanup(os.environ.pop, "VITRINE_TEST_ABSENT")
         self.compare("waiting", ["--processes", "6"], backends=("notify",), users=False)
+
+    def test_names(self):
+        def prepare(shop):
+            shop.file("a script with a long name", "#!/usr/bin/env -S python3 -S\nprint('script', "
+                      "open('/proc/self/comm').read(), open('/proc/self/cmdline').read()[:7])\n", 0o755)
+        self.compare("names", ["--ro", ".", "-p", "any", "--processes", "4"], prepare=prepare)
 
 
 if __name__ == "__main__":

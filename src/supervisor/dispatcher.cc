@@ -241,6 +241,11 @@ std::string Dispatcher::resolved_path(const DecodedCall& call) const {
   return last.kind == Sighting::Kind::kMissing ? last.path : parts_.files.resolved_path();
 }
 
+bool Dispatcher::is_recorded(const Decision& decision) const {
+  const bool refused = decision.action == Action::kDeny || decision.action == Action::kKill;
+  return refused || parts_.audit.level() != audit::Level::kDenied;
+}
+
 void Dispatcher::record(Decided decided, const tracee::Task& task, const Outcome& outcome,
                         Nanoseconds took) {
   const bool all = parts_.audit.level() == audit::Level::kAll;
@@ -253,7 +258,7 @@ void Dispatcher::record(Decided decided, const tracee::Task& task, const Outcome
   const std::string unknown = call.row == nullptr ? unknown_name(call) : std::string();
   parts_.tally.count(call.row != nullptr ? call.row->name : std::string_view(unknown),
                      decided.decision, refused ? target_of(call) : std::string());
-  if (parts_.audit.level() == audit::Level::kDenied && !refused) return;
+  if (!is_recorded(decided.decision)) return;
   if (all && !outcome.known && outcome.delivered && action != Action::kKill) {
     continued_[task.tid] = std::move(decided);
     return;
@@ -307,7 +312,7 @@ void Dispatcher::observed(const SyscallEvent& event, const std::string& leading_
   write_record(seen, *task, result, std::nullopt);
 }
 
-Status Dispatcher::dispatch(intercept::Stop stop) {
+Status Dispatcher::dispatch(intercept::Stop stop, Nanoseconds now) {
   const SyscallEvent event = stop.event();
   tracee::Task* task = parts_.tasks.find(event.tid);
   if (task == nullptr) {
@@ -317,8 +322,7 @@ Status Dispatcher::dispatch(intercept::Stop stop) {
     task = *added;
   }
   forget_wait(event.tid);
-  Waiting taken{std::move(stop), tracee::decode(event, tracee::RemoteMemory(event.tid)),
-                parts_.budget.elapsed()};
+  Waiting taken{std::move(stop), tracee::decode(event, tracee::RemoteMemory(event.tid)), now};
   sightings_.clear();
   Answer answer = decide(taken.call, *task);
   if (std::holds_alternative<Wait>(answer.effect)) {
@@ -383,7 +387,8 @@ Status Dispatcher::finish(Waiting taken, tracee::Task& task, Answer answer) {
     expect_program(task.tid, execution->program.get(), execution->path, execution->name);
   }
   // Up to the answer: behind it the task may run at once, on this CPU.
-  const Nanoseconds took = parts_.budget.elapsed() - decided.time;
+  Nanoseconds took{};
+  if (is_recorded(decided.decision)) took = parts_.budget.elapsed() - decided.time;
   Result<Outcome> outcome =
       parts_.interceptor.apply(std::move(taken.stop), std::move(answer.effect));
   if (!outcome) return tl::make_unexpected(outcome.error());

@@ -32,7 +32,7 @@ class Dispatcher {
 
   // Answers one stopped call. An error is the supervisor's own fault; a reason to end the run for a
   // violation is in violation().
-  Status dispatch(intercept::Stop stop);
+  Status dispatch(intercept::Stop stop, Nanoseconds now);
   const std::string& violation() const { return violation_; }
   // Calls that wait (Wait, core/effect.h) are decided again: to be called when something may have
   // changed, and every now and then while has_waiting(). One that a signal is pending for ends as
@@ -92,6 +92,7 @@ class Dispatcher {
   std::optional<syscalls::Answer> restricted(const DecodedCall& call) const;
   syscalls::Answer by_disposition(const DecodedCall& call) const;
   void enforce_on_deny(const DecodedCall& call, syscalls::Answer& answer);
+  bool is_recorded(const Decision& decision) const;
   void record(Decided decided, const tracee::Task& task, const Outcome& outcome, Nanoseconds took);
   void write_record(const Decided& decided, const tracee::Task& task,
                     std::optional<std::int64_t> result, std::optional<Nanoseconds> took);

@@ -140,14 +140,15 @@ void EventLoop::take_calls() {
 
 void EventLoop::take_call(intercept::Stop stop) {
   if (ending_) return;  // it is being killed where it stands
-  parts_.placement.note_call(stop.event().tid, elapsed());
+  const Nanoseconds now = elapsed();
+  parts_.placement.note_call(stop.event().tid, now);
   if (!command_runs_ && admit_launch(stop)) {
     Result<Outcome> outcome = parts_.interceptor.apply(std::move(stop), Continue{});
     if (!outcome) fail_internally(outcome.error());
     return;
   }
   make_room_for_clone(stop.event());
-  if (Status done = dispatcher_.dispatch(std::move(stop)); !done) {
+  if (Status done = dispatcher_.dispatch(std::move(stop), now); !done) {
     return fail_internally(done.error());
   }
   if (!dispatcher_.violation().empty()) end_run(Verdict::kViolation, dispatcher_.violation());

@@ -33,7 +33,9 @@ class PathReader {
 };
 
 inline std::string join(std::string_view folder, std::string_view name) {
-  std::string path(folder);
+  std::string path;
+  path.reserve(folder.size() + 1 + name.size());
+  path.append(folder);
   if (!path.empty() && path.back() != '/') path += '/';
   return path.append(name);
 }

@@ -283,14 +283,13 @@ Result<Place> Resolver::follow_descriptor(const ProcNode& link) const {
 // One walk from a base to the end of a path.
 class Walk {
  public:
-  Walk(Resolver& resolver, const Caller& caller, Place base, std::string_view path, FinalLink final)
+  Walk(Resolver& resolver, const Caller& caller, const Place& base, std::string_view path,
+       FinalLink final)
       : resolver_(resolver),
         caller_(caller),
-        here_(std::move(base)),
+        here_(path.starts_with('/') ? resolver.root() : base.copy()),
         pending_(path),
-        follow_(final == FinalLink::kFollow) {
-    if (pending_.starts_with('/')) here_ = resolver_.root();
-  }
+        follow_(final == FinalLink::kFollow) {}
 
   Result<Place> run();
 
@@ -377,7 +376,9 @@ Status Walk::take(std::string_view name) {
 // Takes as many components as it can with one call to the kernel.
 Status Walk::walk_host(std::string_view first) {
   const std::size_t start = at_;
-  std::string run(first);
+  std::string run;
+  run.reserve(pending_.size());
+  run.append(first);
   std::string_view last = first;
   consume(first);
   while (!step_by_step_) {
@@ -443,7 +444,7 @@ Result<Place> Resolver::resolve(const Caller& caller, const Place& base, std::st
   last_rule_ = base.rule;
   if (path.empty()) return fail(ENOENT, "lookup");
   if (path.size() > kMaxPath) return fail(ENAMETOOLONG, "lookup");
-  return Walk(*this, caller, base.copy(), path, final).run();
+  return Walk(*this, caller, base, path, final).run();
 }
 
 Result<ParentAndName> Resolver::resolve_parent(const Caller& caller, const Place& base,

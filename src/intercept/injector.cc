@@ -45,18 +45,26 @@ bool is_end(const siginfo_t& info) {
   return info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED;
 }
 
+// Waiting failed. Only where there is nothing left to wait for has the task ended: with any other
+// error it stands where it stands, in a call that is not the program's, and must not go on.
+tl::unexpected<Error> wait_failed(const char* operation) {
+  return errno == ECHILD ? fail_task_gone(operation) : fail_errno(operation);
+}
+
 // Takes the stop that `seen` tells of. A task killed in it has ended meanwhile, and that is the
 // event loop's to hear of: waitpid(2) would take it away from there.
 Result<int> take_stop(pid_t tid, const siginfo_t& seen) {
   constexpr int kStopMark = 0x7f;
   if (seen.si_code != CLD_TRAPPED && seen.si_code != CLD_STOPPED) {  // gVisor
     int status = 0;
-    if (::waitpid(tid, &status, __WALL) == tid && WIFSTOPPED(status)) return status;
-    return fail_task_gone("waitpid");
+    if (::waitpid(tid, &status, __WALL) != tid) return wait_failed("waitpid");
+    return WIFSTOPPED(status) ? Result<int>(status) : fail_task_gone("waitpid");
   }
   siginfo_t taken{};
-  const int done = ::waitid(P_PID, static_cast<id_t>(tid), &taken, WSTOPPED | WNOHANG | __WALL);
-  if (done != 0 || taken.si_pid != tid) return fail_task_gone("waitid");
+  while (::waitid(P_PID, static_cast<id_t>(tid), &taken, WSTOPPED | WNOHANG | __WALL) != 0) {
+    if (errno != EINTR) return wait_failed("waitid");
+  }
+  if (taken.si_pid != tid) return fail_task_gone("waitid");
   return (taken.si_status << 8) | kStopMark;
 }
 
@@ -67,7 +75,7 @@ Result<int> wait_for_stop(pid_t tid) {
   const Patience patience;
   while (::waitid(P_PID, static_cast<id_t>(tid), &info, WEXITED | WSTOPPED | WNOWAIT | __WALL) !=
          0) {
-    if (errno != EINTR) return fail_task_gone("waitid");
+    if (errno != EINTR) return wait_failed("waitid");
     // A leader's end is reported only when its other threads have been reaped, which is the event
     // loop's to do.
     if (tracee::has_ended(tid)) return fail_task_gone("waitid");

@@ -1,7 +1,14 @@
-"""Every kernel call that the launcher, the backends and the broker make fails in turn, for all of vitrine's
-processes (a filter around them): the command never runs without its walls, and nothing hangs or is left."""
+"""Every kernel call that the launcher, the backends and the broker make fails in turn: for all of vitrine's
+processes and for good (a filter around them), and once, at each of its occurrences in the supervisor (strace).
+The command never runs without its walls, and nothing hangs or is left.
 
+VITRINE_LONG=1: with every error of EVERY, at every occurrence."""
+
+import collections
+import contextlib
 import errno
+import re
+import shutil
 
 from harness import *
 from harness import find_guests
@@ -13,7 +20,13 @@ SUPERVISE = """ptrace process_vm_readv process_vm_writev ppoll poll signalfd4 sc
 sched_getaffinity timer_create timer_settime splice tee openat2 statx wait4 waitid pidfd_open memfd_create kill
 tgkill faccessat2 readlinkat readlink newfstatat pread64 pwrite64 ftruncate fallocate getdents64 fstatfs
 statfs sendmsg recvmsg shutdown clock_gettime epoll_create1 epoll_wait nanosleep clock_nanosleep getrandom""".split()
-ERRORS = (errno.EPERM, errno.ENOSYS, errno.EIO) if os.environ.get("VITRINE_LONG") else (errno.EPERM,)
+LONG = bool(os.environ.get("VITRINE_LONG"))
+EVERY = (errno.EPERM, errno.EINTR, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENOSYS, errno.EIO)
+# A kernel does not answer EINTR for ever: a call that is made again upon it would never end.
+ERRORS = [error for error in EVERY if error != errno.EINTR] if LONG else [errno.EPERM]
+
+# From splice(2) this means a reader that does not read, whose data is given up at the wall budget.
+MEANS_SOMETHING = {("splice", errno.EAGAIN)}
 
 # A secret, a socket, a process, somebody else's life: what walls stand before.
 WORDS = "257 -100 @/etc/shadow 0 , 41 2 1 0 , 57 , 62 1 0".split()
@@ -45,6 +58,8 @@ class Faults(Case):
     def fails(self, calls, backend, shop, error):
         wrong = []
         for call in calls:
+            if (call, error) in MEANS_SOMETHING:
+                continue
             try:
                 status, found, seconds, err = self.attempt(shop, backend, f"rule {error} {call}\n")
             except subprocess.TimeoutExpired:
@@ -88,6 +103,79 @@ class Faults(Case):
             for wall in walls:
                 status, found, _, err = self.attempt(shop, backend, wall + "\n")
                 self.assertEqual((status, found), (125, []), (wall, err))
+        self.everywhere(check, users=False)
+
+
+
+def is_without_strace():
+    if shutil.which("strace") is None:
+        return "no strace here"
+    done = subprocess.run(["strace", "-o", "/dev/null", "-e", "inject=getppid:error=EIO", "true"],
+                          capture_output=True)
+    return "" if done.returncode == 0 else "strace cannot inject here"
+
+
+@unittest.skipIf(is_without_strace(), is_without_strace())
+class OneByOne(Case):
+    """A call of the supervisor's own fails once. What it does for itself is followed, not its child."""
+
+    def attempt(self, shop, backend, tampering):
+        trace = shop.file("trace", "", 0o666)
+        line = shop.as_user(["strace", "-o", trace, *tampering, shop.vitrine, "-q", "--backend", backend,
+                             "--wall", "5s", "--", shop.guest("calls"), *WORDS])
+        start = time.monotonic()
+        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        seconds = time.monotonic() - start
+        with open(trace, encoding="utf-8", errors="replace") as f:
+            lines = f.read().splitlines()
+        return done, [int(text) for text in done.stdout.split()], seconds, lines
+
+    def survivors(self, shop):
+        guest = shop.guest("calls").encode()
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if f.read().split(b"\0")[0] == guest and is_alive(int(pid)):
+                        yield int(pid)
+
+    def occurrences(self, shop, backend):
+        done, found, _, lines = self.attempt(shop, backend, ["-e", "trace=" + ",".join(SUPERVISE)])
+        self.assertEqual((done.returncode, found), (0, WALLS))
+        return collections.Counter(line.split("(")[0] for line in lines if re.match(r"\w+\(", line))
+
+    def wrong(self, shop, backend, call, occurrence, error):
+        name = errno.errorcode[error]
+        tampering = ["-e", f"inject={call}:error={name}:when={occurrence}", "-e", f"trace={call}"]
+        try:
+            done, found, seconds, lines = self.attempt(shop, backend, tampering)
+        except subprocess.TimeoutExpired:
+            return ["hangs"]
+        self.injected += any("INJECTED" in line for line in lines)
+        wrong = []
+        # A call of the program's that could not be served failed with something else: it was refused.
+        if len(found) > len(WALLS) or any(result >= 0 for result in found):
+            wrong.append(found)
+        if done.returncode < 0 or (not found and done.returncode == 0) or seconds > 15:
+            wrong.append((done.returncode, seconds, done.stderr[-300:]))
+        if b"Sanitizer" in done.stderr or done.returncode in (128 + signal.SIGSEGV, 128 + signal.SIGABRT):
+            wrong.append(done.stderr[-300:])
+        return wrong + list(self.survivors(shop))
+
+    def test_each_occurrence_in_the_supervisor(self):
+        def check(shop, backend):
+            self.injected = 0
+            found = {}
+            for call, count in sorted(self.occurrences(shop, backend).items()):
+                # Where there are many, the same places make them: the first, and the last few.
+                every = [n for n in range(1, count + 1) if n <= 24 or n > count - 4]
+                chosen = every if LONG else every[:1] + every[1:][-2:]
+                for occurrence in chosen:
+                    for error in EVERY if LONG else [EVERY[occurrence % len(EVERY)]]:
+                        if wrong := self.wrong(shop, backend, call, occurrence, error):
+                            found[call, occurrence, errno.errorcode[error]] = wrong
+            print(f"{backend}: {self.injected} faults", file=sys.stderr)
+            self.assertEqual(found, {})
+            self.assertGreater(self.injected, 20)
         self.everywhere(check, users=False)
 
 

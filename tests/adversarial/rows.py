@@ -94,7 +94,7 @@ ROWS = {
                     "test_streams.Streams.test_slow_reader_gets_everything",
                     "test_streams.Streams.test_what_is_written_at_the_very_end_arrives"]),
     39: ("core dumps", ["test_neighbours.Neighbours.test_no_core_is_dumped"]),
-    40: ("options that overflow", ["test_options.Options.test_invalid_values"]),
+    40: ("options that overflow", ["test_overflow.Overflow", "test_options.Options.test_invalid_values"]),
     41: ("ways out of the language", ["test_neighbours.Neighbours."
                                       "test_ways_out_of_the_language_lead_nowhere"]),
 }

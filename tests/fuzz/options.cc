@@ -18,6 +18,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto options = vitrine::cli::parse_run_options(words);
   if (!options && options.error().message().empty()) std::abort();
-  if (options && options->command.empty()) std::abort();
+  if (options && options->command.empty() && !options->help && !options->version) std::abort();
   return 0;
 }

@@ -238,10 +238,14 @@ pid_t fork_child(bool share_descriptors) {
   return static_cast<pid_t>(::syscall(SYS_clone, flags, 0, 0, 0, 0));
 }
 
+// Stops of a tracee are reported whether they are asked for or not (kernel/exit.c,
+// wait_task_stopped).
 bool has_ended(pid_t pid) {
   siginfo_t info{};
-  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-         info.si_pid == pid;
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return true;
+  const bool ended =
+      info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
+  return info.si_pid == pid && ended;
 }
 
 // In a shared table our own copy of the write end keeps the pipe open, so that a dead child does

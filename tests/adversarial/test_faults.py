@@ -93,6 +93,17 @@ class Faults(Case):
                 self.fails(SUPERVISE, backend, shop, error)
         self.everywhere(check, users=False)
 
+    # A machine that is busy: the child is ready when the wait for it has just ended, and stands in its
+    # next call when it is looked at. Found as runs that were refused, the child said to be dead.
+    def test_a_child_that_is_late_is_not_taken_for_dead(self):
+        def check(shop, backend):
+            late = ["strace", "-o", "/dev/null", "-e", "inject=poll:retval=0:delay_exit=200000:when=1..3"]
+            for _ in range(3):
+                done = subprocess.run([*late, shop.vitrine, "-q", "--backend", backend, "--", "/bin/echo", "ran"],
+                                      stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+                self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"ran\n", b""))
+        self.everywhere(check, users=False)
+
     # The steps that are walls: with one of them gone the command must not have run at all.
     def test_a_wall_that_cannot_be_built_is_a_refusal(self):
         walls = ["rule 1 capset", "rule 1 prctl 0 0xffffffff 38",

@@ -1,7 +1,10 @@
 """Floods of stops and calls from many threads: clocks are looked at all the same, the supervisor's
 own memory stays small, and the log and the report stay bounded and valid."""
 
+import pwd
+
 from harness import *
+from harness import SLOW
 
 THREADS = "32"
 
@@ -126,6 +129,58 @@ print(kept)
             self.assertEqual((run.status, run.err), (0, b""))
             self.assertEqual(run.out.split(), [b"28", b"32", b"32", b"28", b"94"])  # 32 + 2 + 94 = 128
             self.assertLess(terminals(), before + 28)
+        self.everywhere(check)
+
+    # The names of a run's terminals stay when these are closed, and their numbers become others'.
+    def test_a_terminal_of_the_hosts_is_not_opened_by_the_name_that_an_own_one_had(self):
+        code = """
+import os, sys
+first, second = os.openpty()
+name = os.ttyname(second)
+os.close(first), os.close(second)
+print(name, flush=True)
+sys.stdin.readline()
+try:
+    os.write(os.open(name, os.O_RDWR | os.O_NOCTTY), b"written")
+    print("opened")
+except OSError as error: print(error.errno)
+"""
+        def host_terminal(shop, name):
+            made = []
+            for _ in range(20):
+                made.append(os.openpty())
+                if os.ttyname(made[-1][1]) == name:
+                    break
+            for master, slave in made[:-1]:
+                os.close(master), os.close(slave)
+            master, slave = made[-1]
+            self.addCleanup(os.close, master)
+            self.addCleanup(os.close, slave)
+            if os.ttyname(slave) != name:
+                return None  # another process has got the number
+            if shop.user:
+                os.chown(name, pwd.getpwnam(shop.user).pw_uid, -1)
+            return master
+
+        def attempt(shop, command):
+            run = subprocess.Popen(command, cwd=shop.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self.addCleanup(run.wait)
+            self.addCleanup(run.kill)
+            self.addCleanup(run.stdout.close)
+            master = host_terminal(shop, run.stdout.readline().decode().strip())
+            out = run.communicate(b"\n", timeout=30 * SLOW)[0]
+            if master is None:
+                return attempt(shop, command)
+            os.set_blocking(master, False)
+            try:
+                return out, os.read(master, 100)
+            except BlockingIOError:
+                return out, b""
+
+        def check(shop, backend):
+            command = [PYTHON, "-c", code]
+            self.assertEqual(attempt(shop, shop.command(command, ["-q"], backend)), (b"2\n", b""))
+            self.assertEqual(attempt(shop, shop.as_user(command)), (b"opened\n", b"written"))
         self.everywhere(check)
 
 

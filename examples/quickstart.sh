@@ -5,7 +5,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 
-bash "$root/tests/install_packages.sh" build
+bash "$root/tests/install_packages.sh" quickstart
 cd "$root"
 cmake --preset release -DVITRINE_TESTS=OFF >/dev/null
 cmake --build --preset release -j "$(nproc)"

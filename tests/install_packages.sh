@@ -22,10 +22,11 @@ peer_packages=(python3-django python3-yaml python3-pandas python3-scipy python3-
 
 case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;
+  quickstart) packages=("${build_packages[@]}" python3) ;;
   fuzz) packages=("${build_packages[@]}" "${fuzz_packages[@]}") ;;
   all) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
   bench) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
-  *) echo "usage: $0 [build|fuzz|all|bench]" >&2; exit 2 ;;
+  *) echo "usage: $0 [build|quickstart|fuzz|all|bench]" >&2; exit 2 ;;
 esac
 
 is_installed() {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "supervisor/signals.h"
+#include "tracee/proc_status.h"
 
 namespace vitrine::supervisor {
 namespace {
@@ -32,6 +33,18 @@ bool asks_to_end(const std::vector<signalfd_siginfo>& signals) {
     const int signal = static_cast<int>(info.ssi_signo);
     return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
   });
+}
+
+// Whether somebody in our session, outside our process group, would see us stopped: a shell.
+bool has_job_control() {
+  const pid_t group = ::getpgrp();
+  pid_t parent = ::getppid();
+  while (parent > 0 && ::getpgid(parent) == group) {
+    const Result<tracee::ProcStatus> status = tracee::read_proc_status(parent);
+    if (!status) return false;
+    parent = status->ppid;
+  }
+  return parent > 0 && ::getsid(parent) == ::getsid(0);
 }
 
 }  // namespace
@@ -197,13 +210,34 @@ void EventLoop::forward(int signal) {
   if (::kill(-launched_.pid, signal) != 0) (void)::kill(launched_.pid, signal);
 }
 
-// Ctrl-Z on the caller's terminal stops the command with the supervisor, and fg continues both.
+// The command is stopped with the supervisor, and fg continues both.
 void EventLoop::suspend() {
   for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGSTOP);
   parts_.stdio.restore_terminal();
   (void)::raise(SIGSTOP);
   parts_.stdio.follow_foreground();
   for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGCONT);
+  continued_at_ = elapsed();
+}
+
+// A stop of the command (Ctrl-Z) that the caller's shell would see, natively. Here the command has
+// a session of its own, in which nobody could continue it, so that the kernel does not even stop it
+// (an orphaned process group): the supervisor has to stop in its place. What the command starts in
+// groups of their own is stopped and continued inside.
+bool EventLoop::is_for_the_shell(const tracee::Task& task, int signal) const {
+  constexpr Nanoseconds kSameKey = std::chrono::milliseconds(100);
+  if (signal != SIGTSTP && signal != SIGSTOP) return false;
+  if (!parts_.stdio.has_foreground() || !has_job_control()) return false;
+  // The whole group gets the key's signal: one stop is enough.
+  if (continued_at_ && elapsed() - *continued_at_ < kSameKey) return false;
+  if (signal == SIGSTOP) {
+    const Result<siginfo_t> info = tracee::signal_info(task.tid);
+    return task.tgid == launched_.pid && info && tasks_.find(info->si_pid) != nullptr;
+  }
+  const Result<tracee::ProcStatus> status = tracee::read_proc_status(task.tid);
+  if (!status || ::getpgid(task.tgid) != launched_.pid) return false;
+  constexpr std::uint64_t kBit = std::uint64_t{1} << (SIGTSTP - 1);
+  return ((status->caught_signals | status->ignored_signals) & kBit) == 0;
 }
 
 void EventLoop::pump_output() {

@@ -67,6 +67,9 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   unsigned cpu_count() const override { return parts_.placement.visible_count(); }
   std::optional<std::uint64_t> memory_limit() const override;
   std::uint64_t memory_used() const override { return last_measured_.memory; }
+  UniqueFd open_terminal(unsigned number, int flags) const override {
+    return parts_.stdio.open_terminal(number, flags);
+  }
   int supervisor_descriptor() const override { return parts_.channel; }
 
   // syscalls::BudgetControl
@@ -117,6 +120,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
 
   void forward(int signal);
   void suspend();
+  bool is_for_the_shell(const tracee::Task& task, int signal) const;
   void apply_rlimits();
   void inherit_limits(const tracee::Task& task);
   bool is_own_file_limit(pid_t tid) const;
@@ -156,6 +160,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   bool events_left_ = false;  // of tasks, whose SIGCHLD has been taken already
   bool listener_open_ = false;
   Nanoseconds next_wait_for_room_{};
+  std::optional<Nanoseconds> continued_at_;  // after suspend(), since started_
   bool launch_admitted_ = false;
   bool command_runs_ = false;  // its exec has been seen and verified
   bool blind_ = false;         // waiting itself fails: nothing will be heard of the tree any more

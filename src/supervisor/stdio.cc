@@ -219,6 +219,12 @@ Status Stdio::make_terminal() {
   return {};
 }
 
+UniqueFd Stdio::open_terminal(unsigned number, int flags) const {
+  unsigned own = 0;
+  if (!master_ || ::ioctl(master_.get(), TIOCGPTN, &own) != 0 || own != number) return UniqueFd();
+  return UniqueFd(::ioctl(master_.get(), TIOCGPTPEER, flags | O_NOCTTY | O_CLOEXEC));
+}
+
 // In the background (`vitrine ... &`) modes and keys of the terminal are somebody else's.
 void Stdio::follow_foreground() {
   if (!is_terminal_[0]) return;

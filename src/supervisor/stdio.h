@@ -59,6 +59,10 @@ class Stdio {
 
   std::array<int, 3> guest_ends() const;
   int guest_terminal() const { return terminal_.get(); }  // slave side; -1: none
+  // The slave side again, if it has this number; empty else.
+  UniqueFd open_terminal(unsigned number, int flags) const;
+  // Keys typed at the caller's terminal are the command's now.
+  bool has_foreground() const { return is_terminal_[0] && !in_background_; }
   // Called once the command has its own copies.
   void close_guest_ends();
 

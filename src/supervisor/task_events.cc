@@ -223,7 +223,9 @@ void EventLoop::on_signal_stop(pid_t tid, int signal) {
   record.tid = task == nullptr ? 0 : task->number;
   record.signal = signal;
   parts_.audit.write(record);
+  const bool stops_us = task != nullptr && is_for_the_shell(*task, signal);
   resume(tid, signal);
+  if (stops_us) (void)::kill(0, SIGTSTP);  // all of the job, and this process: suspend()
 }
 
 void EventLoop::on_group_stop(pid_t tid) {

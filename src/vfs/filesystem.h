@@ -53,6 +53,9 @@ class ProcessView {
   virtual unsigned cpu_count() const = 0;                         // --cpus
   virtual std::optional<std::uint64_t> memory_limit() const = 0;
   virtual std::uint64_t memory_used() const = 0;
+  // A new descriptor of the terminal that the command was started on, if /dev/pts has it under this
+  // number; empty else.
+  virtual UniqueFd open_terminal(unsigned /*number*/, int /*flags*/) const { return UniqueFd(); }
   // A descriptor that every process of the tree holds for the supervisor, and that listings leave
   // out; -1: none.
   virtual int supervisor_descriptor() const { return -1; }

@@ -136,6 +136,7 @@ class TreeFileSystem final : public FileSystem {
   Result<Opened> open_scratch_file(const ScratchNodePtr& node, int flags);
   Result<Opened> open_synthetic(const Caller& caller, Place place, int flags);
   Result<Opened> open_device(const MountNode& node, int flags);
+  Result<Opened> open_own_terminal(const Caller& caller, int flags);
   bool may_have_another_terminal() const;
   bool show_terminal(int master, const std::string& rule);
   bool is_own_terminal(unsigned number) const;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <sstream>
 #include <utility>
 
 #include "vfs/memory_file.h"
@@ -28,6 +29,25 @@ int access_mask(int flags) {
   int mask = mode == O_RDONLY ? R_OK : mode == O_WRONLY ? W_OK : R_OK | W_OK;
   if ((flags & O_TRUNC) != 0) mask |= W_OK;
   return mask;
+}
+
+// Field 7 of proc_pid_stat(5), in the kernel's encoding (new_encode_dev, linux/kdev_t.h).
+std::optional<DeviceNumber> controlling_terminal(pid_t tgid) {
+  const UniqueFd file(
+      ::open(("/proc/" + std::to_string(tgid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text(1024, '\0');
+  const ssize_t size = file ? ::read(file.get(), text.data(), text.size()) : -1;
+  if (size <= 0) return std::nullopt;
+  text.resize(static_cast<std::size_t>(size));
+  std::istringstream fields(text.substr(std::min(text.rfind(')') + 1, text.size())));
+  std::string state;
+  int parent = 0;
+  int group = 0;
+  int session = 0;
+  std::int32_t number = 0;
+  if (!(fields >> state >> parent >> group >> session >> number)) return std::nullopt;
+  const auto encoded = static_cast<std::uint32_t>(number);
+  return DeviceNumber{(encoded >> 8) & 0xfff, (encoded & 0xff) | ((encoded >> 12) & 0xfff00)};
 }
 
 }  // namespace
@@ -62,8 +82,11 @@ Result<Opened> TreeFileSystem::open_place(const Caller& caller, Place place, int
   if (path_only) return open_path_only(std::move(place));
   if (place.scratch()) return open_scratch_file(place.scratch(), flags);
   if (place.host() != nullptr) return open_host_file(place, flags);
-  if (place.is_fixed() && place.mount->kind == MountNode::Kind::kDevice)
+  if (place.is_fixed() && place.mount->kind == MountNode::Kind::kDevice) {
+    constexpr DeviceNumber kOwnTerminal{5, 0};  // /dev/tty
+    if (place.mount->device.number == kOwnTerminal) return open_own_terminal(caller, flags);
     return open_device(*place.mount, flags);
+  }
   return open_synthetic(caller, std::move(place), flags);
 }
 
@@ -178,6 +201,17 @@ Result<Opened> TreeFileSystem::open_device(const MountNode& node, int flags) {
   if (expected.major == kTerminalMajor && !is_own_terminal(expected.minor))
     return fail(ENOENT, "open");
   return Opened{std::move(*granted)};
+}
+
+// The controlling terminal of the caller's session: the one that the command was started on, or one
+// that the run made. ENXIO as for a process that has none (tty(4)).
+Result<Opened> TreeFileSystem::open_own_terminal(const Caller& caller, int flags) {
+  const auto number = controlling_terminal(caller.tgid);
+  if (!number || number->major != kTerminalMajor) return fail(ENXIO, "open");
+  if (const MountNode* shown = device_of_number(*number)) return open_device(*shown, flags);
+  UniqueFd terminal = system_.processes->open_terminal(number->minor, granted_flags(flags));
+  if (!terminal) return fail(ENXIO, "open");
+  return Opened{std::move(terminal)};
 }
 
 // The other end of the new terminal `master`, under its usual name. False: it has none on the host,

@@ -5,6 +5,7 @@ import fcntl
 import pty
 import re
 import select
+import shlex
 import struct
 import termios
 
@@ -323,6 +324,143 @@ print("same" if same else "changed", repr(line), child.wait(), termios.tcgetattr
             terminal.expect(b"'typed'\r\n")
             self.assertEqual(terminal.end()[0], 0)
             self.assertEqual(terminal.modes(), terminal.before)
+        self.everywhere(check)
+
+    def in_shell(self, shop, line):
+        """An interactive bash on a terminal that has been given `line`."""
+        terminal = Terminal(["/bin/bash", "--norc", "--noediting", "-i"], shop.path,
+                            environment={"PATH": "/usr/bin:/bin", "TERM": "xterm", "HOME": "/tmp",
+                                         "LANG": "C.UTF-8", "PS1": "shell$ "})
+        self.addCleanup(terminal.close)
+        terminal.expect(b"shell$ ")
+        terminal.type(line.encode() + b"\n")
+        terminal.expect(b"\n")
+        return terminal
+
+    def test_stop_key_in_a_shell(self):
+        code = "import os\nos.write(1, b'ready\\n')\nprint(repr(input()))"
+
+        def talk(shop, command):
+            terminal = self.in_shell(shop, shlex.join(command))
+            terminal.expect(b"ready\r\n")
+            modes = terminal.modes()
+            for _ in range(2):
+                time.sleep(0.15)
+                terminal.type(b"\x1a")
+                terminal.expect(b"Stopped")
+                terminal.expect(b"shell$ ")
+                terminal.type(b"jobs\n")
+                terminal.expect(b"Stopped")
+                terminal.expect(b"shell$ ")
+                terminal.type(b"fg\n")
+                terminal.expect(b"\n")
+            time.sleep(0.15)
+            terminal.type(b"typed\n")
+            terminal.expect(b"'typed'\r\n")
+            terminal.expect(b"shell$ ")
+            terminal.type(b"exit 7\n")
+            return terminal.end()[0], modes == terminal.before
+
+        def check(shop, backend):
+            bare = talk(shop, shop.as_user([PYTHON, "-c", code]))
+            inside = talk(shop, shop.command([PYTHON, "-c", code], ["-q"], backend))
+            self.assertEqual((bare[0], inside[0]), (7, 7))
+        self.everywhere(check)
+
+    def test_stop_key_in_the_interactive_interpreter(self):
+        def check(shop, backend):
+            terminal = self.in_shell(shop, shlex.join(shop.command([PYTHON, "-q"], ["-q"], backend)))
+            terminal.expect(b">>> ")
+            terminal.type(b"answer = 42\n")
+            terminal.expect(b">>> ")
+            time.sleep(0.15)
+            terminal.type(b"\x1a")
+            terminal.expect(b"Stopped")
+            terminal.expect(b"shell$ ")
+            terminal.type(b"fg\n")
+            terminal.expect(b"\n")
+            time.sleep(0.15)
+            terminal.type(b"answer * 2\n")
+            terminal.expect(b"84")
+            terminal.type(b"exit()\n")
+            terminal.expect(b"shell$ ")
+            terminal.type(b"exit 7\n")
+            self.assertEqual(terminal.end()[0], 7)
+        self.everywhere(check, users=False)
+
+    def test_stop_key_where_no_shell_would_continue(self):
+        code = "import os\nos.write(1, b'ready\\n')\nprint(repr(input()))"
+
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [PYTHON, "-c", code])
+            terminal.expect(b"ready\r\n")
+            terminal.type(b"\x1atyped\n")
+            terminal.expect(b"'typed'\r\n")
+            self.assertEqual(terminal.end()[0], 0)
+        self.everywhere(check, users=False)
+
+    def test_job_control_inside(self):
+        def talk(terminal):
+            terminal.expect(b"inside$ ")
+            terminal.type(b"sleep 100\n")
+            terminal.expect(b"sleep 100\r\n")
+            time.sleep(0.2)
+            terminal.type(b"\x1a")
+            terminal.expect(b"Stopped")
+            terminal.expect(b"inside$ ")
+            terminal.type(b"bg; jobs\n")
+            terminal.expect(b"Running")
+            terminal.expect(b"inside$ ")
+            terminal.type(b"fg\n")
+            terminal.expect(b"fg\r\n")
+            time.sleep(0.2)
+            terminal.type(b"\x03")
+            terminal.expect(b"inside$ ")
+            terminal.type(b"echo =$?=\n")
+            terminal.expect(b"=130=")
+            terminal.type(b"exit 5\n")
+            return terminal.end()[0]
+
+        def check(shop, backend):
+            shell = ["/bin/bash", "--norc", "--noediting", "-i"]
+            self.assertEqual(talk(Terminal(shop.as_user(shell), shop.path, environment={
+                "PATH": "/usr/bin:/bin", "TERM": "xterm", "PS1": "inside$ "})), 5)
+            options = ["-p", "any", "--processes", "8", "--env", "PS1=inside$ "]
+            self.assertEqual(talk(self.on(shop, backend, shell, options)), 5)
+        self.everywhere(check, users=False)
+
+    def test_own_terminal_by_name(self):
+        code = """
+import os, sys, termios
+def attempt(call, *arguments):
+    try: return call(*arguments)
+    except OSError as error: return error.errno
+with open("/dev/tty", "r+b", buffering=0) as tty:
+    tty.write(b"asked? ")
+    print(repr(tty.readline()), os.isatty(tty.fileno()), os.tcgetpgrp(tty.fileno()) == os.getpgrp(),
+          os.get_terminal_size(tty.fileno()))
+import getpass
+print(repr(getpass.getpass("secret? ")))
+sys.stdout.flush()
+if os.fork() == 0:
+    os.setsid()
+    print("no terminal", attempt(os.open, "/dev/tty", os.O_RDWR), flush=True)
+    os._exit(0)
+os.wait()
+"""
+        def talk(terminal):
+            terminal.expect(b"asked? ")
+            terminal.type(b"answer\n")
+            said = terminal.expect(b"secret? ")
+            terminal.type(b"hidden\n")
+            return said, terminal.end()
+
+        def check(shop, backend):
+            bare = talk(self.natively(shop, [PYTHON, "-c", code]))
+            self.assertEqual(talk(self.on(shop, backend, [PYTHON, "-c", code], ["--processes", "2"])), bare)
+            self.assertIn(b"no terminal 6", bare[1][1])
+            run = shop.python("import os; os.open('/dev/tty', os.O_RDWR)", backend=backend)
+            self.assertIn(b"No such device or address", run.err)
         self.everywhere(check)
 
     def test_the_terminal_inside_is_another(self):

@@ -8,6 +8,9 @@
 
 #include <cerrno>
 
+#include "tracee/proc_status.h"
+#include "tracee/usage.h"
+
 namespace vitrine::syscalls {
 namespace {
 
@@ -57,6 +60,13 @@ std::optional<Answer> past_own_limit(const Context& context, std::uint64_t size,
   if (wanted <= size || wanted <= context.budget.own_file_limit(task.tgid)) return std::nullopt;
   (void)::syscall(SYS_tgkill, task.tgid, task.tid, SIGXFSZ);  // fails where it has ended
   return serve_error(EFBIG);
+}
+
+// Its number can be nobody else's while it is a child of a process of the run.
+bool is_zombie(const Context& context, pid_t pid) {
+  if (!context.tasks.was_process(pid) || !tracee::has_ended(pid)) return false;
+  const Result<tracee::ProcStatus> status = tracee::read_proc_status(pid);
+  return status && status->tgid == pid && context.tasks.is_process(status->ppid);
 }
 
 Answer answer_error(Context& context, const Error& error) {

@@ -1,4 +1,4 @@
-// What the handlers of calls that name files have in common.
+// What the handlers of calls that name files or processes have in common.
 #pragma once
 
 #include <optional>
@@ -26,6 +26,10 @@ Answer answer_error(Context& context, const Error& error);
 // program set it, with its signal (inode_newsize_ok, fs/attr.c); nullopt: it would not.
 std::optional<Answer> past_own_limit(const Context& context, std::uint64_t size,
                                      std::uint64_t wanted);
+
+// Whether `pid` is a process of the run that has ended and that its parent has not waited for. No
+// call may go on in the kernel for that: the parent can let the number go at any moment.
+bool is_zombie(const Context& context, pid_t pid);
 
 // Writes an output structure; EFAULT becomes the call's error.
 template <typename T>

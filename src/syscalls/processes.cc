@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -87,7 +88,15 @@ Answer own_only(Context& context) {
 
 // The numbers that name no process are refused before anything is looked up (kernel/pid.c).
 Answer handle_pidfd_open(Context& context) {
-  return context.call.int_argument(0) <= 0 ? serve_error(EINVAL) : own_only(context);
+  const pid_t pid = context.call.int_argument(0);
+  if (pid <= 0) return serve_error(EINVAL);
+  if (is_own(context, pid) || !is_zombie(context, pid)) return own_only(context);
+  const unsigned flags = context.call.unsigned_argument(1);
+  UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, flags)));
+  if (!fd) return serve_error(errno);
+  // What was opened is what it is now, if that still is one of the run's.
+  if (!is_zombie(context, pid)) return serve_error(ESRCH);
+  return {InstallFd{std::move(fd), true}, {Action::kServe, 0, "process"}};
 }
 
 // Groups stay inside the session that the launcher made, whatever numbers are given (setpgid(2)).

@@ -3,6 +3,7 @@
 // The kernel performs the call, decided on registers: an id that is in the table names a task that
 // has not been reaped, so it cannot have been given to another process. Where Landlock has it, the
 // domain's own rule forbids signals to the outside once more.
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,7 +28,10 @@ bool is_own_group(const Context& context, pid_t group) {
 
 Answer handle_kill(Context& context) {
   const pid_t pid = context.call.int_argument(0);
-  if (pid > 0) return context.tasks.is_process(pid) ? proceed() : outside(context, pid);
+  if (pid > 0 && context.tasks.is_process(pid)) return proceed();
+  const auto signal = context.call.unsigned_argument(1);
+  if (pid > 0 && is_zombie(context, pid)) return signal < NSIG ? serve() : serve_error(EINVAL);
+  if (pid > 0) return outside(context, pid);
   if (pid == 0) return proceed();  // the group is inside the launcher's session
   if (pid == -1) return deny(EPERM, "signal");
   if (pid == INT_MIN) return serve_error(ESRCH);  // names no group: it has no positive (kill(2))

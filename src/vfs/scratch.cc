@@ -183,6 +183,7 @@ Status Scratch::link(const ScratchNodePtr& node, const ScratchNodePtr& folder,
   if (node->names.size() >= kMaxLinks) return fail(EMLINK, "link");
   if (auto status = charge(*folder->volume, cost_of(name)); !status) return status;
   attach(node, *folder, name);
+  node->linkable = false;  // once (vfs_link, fs/namei.c)
   node->ctime = now();
   return {};
 }

@@ -59,6 +59,13 @@ class Guests(Case):
         self.addCleanup(os.environ.pop, "VITRINE_TEST_ABSENT")
         self.compare("waiting", ["--processes", "6"], backends=("notify",), users=False)
 
+    def test_files(self):
+        most = "100000" if os.environ.get("VITRINE_LONG") else "1000"
+        self.compare("files", ["--processes", "2", "--scratch", "/tmp=512M"], [most])
+
+    def test_processes(self):
+        self.compare("processes", ["--processes", "4"])
+
     def test_names(self):
         def prepare(shop):
             shop.file("a script with a long name", "#!/usr/bin/env -S python3 -S\nprint('script', "

@@ -20,7 +20,12 @@ namespace {
 constexpr std::uint64_t kNodeCost = 1024;
 // Unlinking looks through a node's names, so their number is bounded.
 constexpr std::size_t kMaxLinks = 1024;
-constexpr unsigned kPermissionBits = 01777;  // setuid and setgid mean nothing here
+constexpr unsigned kPermissionBits = 01777;  // setuid and setgid of files mean nothing here
+
+// A folder hands its setgid bit on to new folders in it (inode_init_owner, fs/inode.c).
+mode_t inherited_bits(const ScratchNode& folder, mode_t mode) {
+  return S_ISDIR(mode) ? folder.mode & S_ISGID : 0;
+}
 
 std::size_t default_memory_files() {
   rlimit limit{};
@@ -134,7 +139,8 @@ Result<ScratchNodePtr> Scratch::create(const ScratchNodePtr& folder, std::string
   if (auto status = check_writable(*folder); !status) return pass_on(status.error());
   const std::uint64_t cost = kNodeCost + cost_of(name) + target.size();
   if (auto status = charge(*folder->volume, cost); !status) return pass_on(status.error());
-  auto node = make_node(*folder->volume, mode & (S_IFMT | kPermissionBits));
+  auto node = make_node(*folder->volume,
+                        (mode & (S_IFMT | kPermissionBits)) | inherited_bits(*folder, mode));
   node->target = target;
   node->cost = kNodeCost + target.size();
   attach(node, *folder, name);
@@ -266,7 +272,8 @@ std::optional<std::string> Scratch::path_of(const ScratchNode& node) {
 }
 
 void Scratch::set_mode(ScratchNode& node, mode_t bits) {
-  node.mode = (node.mode & S_IFMT) | (bits & kPermissionBits);
+  const unsigned kept = kPermissionBits | (node.is_folder() ? S_ISGID : 0U);
+  node.mode = (node.mode & S_IFMT) | (bits & kept);
   node.ctime = now();
 }
 

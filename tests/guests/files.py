@@ -100,6 +100,11 @@ print(attempt(os.utime, "missing"), raw(libc.utimensat, AT_FDCWD, b"timed", None
 os.chmod("timed", 0)
 print(oct(os.stat("timed").st_mode), attempt(os.chmod, "missing", 0o600))
 
+os.mkdir("group", 0o2755)
+print(oct(os.stat("group").st_mode), attempt(os.chmod, "group", 0o3770), oct(os.stat("group").st_mode))
+os.mkdir("group/inner"), put("group/file")
+print(oct(os.stat("group/inner").st_mode), oct(os.stat("group/file").st_mode), attempt(os.chmod, "group/inner", 0o755), oct(os.stat("group/inner").st_mode))
+
 names = [b"\xff\xfe", b"new\nline", b" ", b"-x", b"\xc3\xa9", b"e\xcc\x81", b"n" * 255, b"tab\t\x1b[31m"]
 os.mkdir("odd")
 for name in names: os.close(os.open(b"odd/" + name, os.O_CREAT))

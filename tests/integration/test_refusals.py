@@ -212,6 +212,37 @@ for call in [(2, b"/etc/shadow", 0), (257, -100, b"/root", 0o200000), (2, b"x", 
             self.skipTest("this kernel has no 32-bit system calls")
         self.assertTrue(all(int(n) >= 0 for n in bare.stdout.split()), bare)
 
+    def test_what_scratch_and_sockets_lack_is_refused_cleanly(self):
+        # As the README has it. Natively, each of these that needs no privilege succeeds.
+        code = """
+import ctypes, errno, os, socket, sys
+os.chdir(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+def attempt(name, call, *arguments):
+    try: call(*arguments)
+    except OSError as error: return print(name, errno.errorcode[error.errno])
+    print(name, "done")
+def raw(call, *arguments):
+    if call(*arguments) < 0: raise OSError(ctypes.get_errno(), "")
+attempt("fifo", os.mkfifo, "fifo")
+attempt("datagrams", socket.socket, socket.AF_UNIX, socket.SOCK_DGRAM)
+attempt("pair", socket.socketpair, socket.AF_UNIX, socket.SOCK_DGRAM)
+attempt("watch", raw, libc.inotify_init1, 0)
+attempt("old watch", raw, libc.inotify_init)
+attempt("attributes", os.listxattr, ".")
+attempt("attribute", os.setxattr, ".", "user.a", b"b")
+"""
+        names = ["fifo", "datagrams", "pair", "watch", "old watch", "attributes", "attribute"]
+        said = ["EPERM", "EACCES", "done", "ENOSYS", "ENOSYS", "ENOTSUP", "ENOTSUP"]
+
+        def check(shop, backend):
+            run = shop.run([PYTHON, "-c", code, "/tmp"], backend=backend)
+            self.assertEqual((run.out.decode().splitlines(), run.err),
+                             ([f"{name} {each}" for name, each in zip(names, said)], b""))
+            bare = shop.native([PYTHON, "-c", code, shop.path]).stdout.decode().splitlines()
+            self.assertEqual(bare[:6], [f"{name} done" for name in names[:6]])
+        self.everywhere(check)
+
     def test_calls_that_libraries_do_without_are_no_denials(self):
         # glibc tries clone3 before clone, each time: reports of all backends leave it out alike.
         code = """

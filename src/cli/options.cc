@@ -1,5 +1,6 @@
 #include "cli/options.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/program_options.hpp>
 #include <climits>
@@ -365,6 +366,16 @@ Status check_learning(const RunOptions& options) {
   return {};
 }
 
+// Boost puts what was written in the place of its own %words%, over and over: where they were
+// written, it never ends.
+std::string sentence_of(const po::error& error, const Arguments& words) {
+  const auto* named = dynamic_cast<const po::error_with_option_name*>(&error);
+  const bool endless = std::ranges::any_of(
+      words, [](const std::string& word) { return word.find('%') != std::string::npos; });
+  if (named == nullptr || !endless) return error.what();
+  return "option '" + named->get_option_name() + "' is not understood";
+}
+
 Result<RunOptions> parse_options(const Arguments& arguments, RunOptions options) {
   const std::size_t end = end_of_options(arguments);
   const auto middle = arguments.begin() + static_cast<std::ptrdiff_t>(end);
@@ -373,7 +384,7 @@ Result<RunOptions> parse_options(const Arguments& arguments, RunOptions options)
   } catch (const OptionError& error) {
     return fail_invalid(error.sentence);
   } catch (const po::error& error) {
-    return fail_invalid(error.what());
+    return fail_invalid(sentence_of(error, Arguments(arguments.begin(), middle)));
   }
   options.command.assign(middle, arguments.end());
   if (!options.command.empty() && options.command.front() == "--") {

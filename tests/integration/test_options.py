@@ -570,6 +570,9 @@ open("/tmp/single", "w").write("one file")
         ["--report-fd", "77"], ["--report-fd", "4294967296"], ["--audit-fd", "-1"], ["--report", ""],
         ["--profile", ""], ["--no-such-option"], ["-Z"], ["--wal", "1s"],
         ["--report", "/tmp/a", "--report-fd", "1"],
+        # Words that the parser's own messages are made of.
+        ["-q%canonical_option%"], ["--no%original_token%"], ["--%option%=%value%"],
+        ["--wall", "%value%"], ["--processes=%value%"], ["--audit-level", "%prefix%"],
     ]
 
     def test_invalid_values(self):

@@ -384,6 +384,8 @@ Status Walk::walk_host(std::string_view first) {
   while (!step_by_step_) {
     const std::string_view name = peek();
     if (name.empty() || name == "." || name == "..") break;
+    // What links have led to may be longer than a path that the kernel takes.
+    if (here_.host()->below.size() + run.size() + name.size() + 2 > kMaxPath) break;
     run.append("/").append(name);
     last = name;
     consume(name);

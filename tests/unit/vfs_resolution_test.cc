@@ -103,6 +103,14 @@ TEST_P(Resolution, LoopGivesEloop) {
   EXPECT_EQ(open_code("/s/self", O_CREAT | O_WRONLY), ELOOP);
 }
 
+TEST_P(Resolution, LoopThatGrowsPastTheLongestPathGivesEloop) {
+  put_folder("a");
+  put_link("b", "a/a");
+  put_link("a/" + std::string(250, 'n'), "a/b");
+  build(ShowRule{host("a"), "/m"});
+  EXPECT_EQ(open_code("/m/a"), ELOOP);
+}
+
 TEST_P(Resolution, FortyLinksAreFollowedAndNoMore) {
   put("a/l0", "end");
   for (int i = 1; i <= 41; ++i) put_link("l" + std::to_string(i - 1), "a/l" + std::to_string(i));

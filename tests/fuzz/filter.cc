@@ -3,6 +3,7 @@
 // call of a foreign ABI is never let through and always told apart.
 //
 // The input: which filter (1 byte), ABI (1), number (2), six arguments of a shape (1) and bytes.
+// The number, and arguments, can be those of a rule.
 #include "intercept/filter.h"
 
 #include <linux/audit.h>
@@ -51,6 +52,11 @@ const std::vector<sock_filter>& filter_of(std::size_t which) {
 std::uint64_t argument_from(fuzz::Input& input) {
   const std::uint8_t shape = input.byte();
   const std::uint64_t low = input.word();
+  const auto rules = intercept::native_rules();
+  if ((shape & 0x80) != 0) {
+    const intercept::NativeRule& rule = rules[low % rules.size()];
+    return ((shape & 0x40) != 0 ? rule.value2 : rule.value) ^ (shape & 7);
+  }
   switch (shape & 7) {
     case 0:
       return low;
@@ -98,6 +104,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   seccomp_data call{};
   call.arch = (abi & 3) == 3 ? AUDIT_ARCH_I386 : arch::kNativeAuditArch;
   std::uint32_t number = input.word();
+  if ((abi & 16) != 0) {
+    const auto rules = intercept::native_rules();
+    const auto* of_rule = arch::find_syscall(rules[number % rules.size()].syscall);
+    if (of_rule != nullptr) number = static_cast<std::uint32_t>(arch::native_number(*of_rule));
+  }
   if ((abi & 4) != 0) number |= arch::kX32Bit;
   if ((abi & 8) != 0) number |= 0x80000000;
   call.nr = static_cast<int>(number);

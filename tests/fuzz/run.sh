@@ -15,7 +15,8 @@ seconds=${1:-600}
 
 # Bytes of an input, and of what a merged corpus keeps of one.
 declare -A longest=([log]=16384 [verify]=16384 [page]=8192 [profile]=8192)
-most_kept=49152
+most_kept=32768  # in all, and as files
+most_files=200
 named='.*/[0-9a-f]{40}'
 
 bash "$root/tests/install_packages.sh" fuzz
@@ -31,13 +32,16 @@ if [ ${#targets[@]} -eq 0 ]; then
   done
 fi
 
-# Of the files in $1 that libFuzzer named, as many as fit, the shortest first.
+# Of the files in $1 that libFuzzer named, by their digests: as many as fit, of whatever kind.
 keep_small() {
-  local kept=0 size path
+  local kept=0 files=0 size path
   while read -r size path; do
-    kept=$((kept + size))
-    [ "$kept" -le "$most_kept" ] || rm -- "$path"
-  done < <(find "$1" -type f -regextype posix-egrep -regex "$named" -printf '%s %p\n' | sort -n)
+    if [ $((kept + size)) -le "$most_kept" ] && [ "$files" -lt "$most_files" ]; then
+      kept=$((kept + size)) files=$((files + 1))
+    else
+      rm -- "$path"
+    fi
+  done < <(find "$1" -type f -regextype posix-egrep -regex "$named" -printf '%s %p\n' | sort -k 2)
 }
 
 failed=()

@@ -1,6 +1,7 @@
 // The check of logs. Of any file it says that it is intact only if its last line is an end line
 // that holds the digest of what stands before it; and of a log that vitrine wrote and somebody
-// edited before its end line (the input says where and how) it never does.
+// edited before its end line (the input says where and how) it never does. Of any lines that get a
+// right end line it says so only if their numbers leave nothing out.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -75,11 +76,33 @@ void check_edit(std::string_view edit) {
   if (edited != log && is_intact(edited)) std::abort();
 }
 
+// The input's whole lines, and an end line that counts them and holds their digest.
+void check_numbers(std::string_view input) {
+  const std::string_view body = input.substr(0, input.rfind('\n') + 1);
+  audit::Sha256 sha;
+  sha.update(body);
+  audit::Json end{{"type", "end"},
+                  {"lines", std::ranges::count(body, '\n')},
+                  {"events_left_out", 0},
+                  {"sha256", sha.hex()}};
+  if (body.empty() || !is_intact(std::string(body) + end.dump() + "\n")) return;
+  std::uint64_t next = 0;  // the first line has none
+  for (std::size_t at = 0; at < body.size(); ++next) {
+    const std::size_t newline = body.find('\n', at);
+    const auto line = audit::Json::parse(body.substr(at, newline - at), nullptr, false);
+    const bool first = audit::text_field(line, "type") == "start";
+    if (first != (next == 0)) std::abort();
+    if (!first && audit::count_field(line, "seq") != next) std::abort();
+    at = newline + 1;
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   check_claim(input);
   check_edit(input);
+  check_numbers(input);
   return 0;
 }

@@ -6,6 +6,7 @@ Environment (set by CTest; the defaults serve a run by hand):
   VITRINE_USER   run everything as this user too ("" to leave out the ordinary user)
   VITRINE_SLOW   how many times slower than usual this machine is (an emulated one): the budgets of
                  runs that ask for none, and every timeout, are so many times longer
+  VITRINE_SANITIZED  the command is built with sanitizers: "sanitize" or "tsan" (tests/sanitize.sh)
 """
 
 import collections
@@ -27,6 +28,9 @@ PYTHON = "/usr/bin/python3"
 BACKENDS = tuple(os.environ.get("VITRINE_BACKENDS", "notify trace syscall").split())
 USER = "vitrine-test"
 SLOW = int(os.environ.get("VITRINE_SLOW", "1"))
+SANITIZED = os.environ.get("VITRINE_SANITIZED", "")
+# Shadow memory, quarantine and red zones are the sanitizer's, not the supervisor's.
+OF_ITS_MEMORY = "the supervisor's memory is also its sanitizer's" if SANITIZED else ""
 
 
 def find_vitrine():
@@ -216,5 +220,5 @@ def main():
     unittest.main(verbosity=2)
 
 
-__all__ = ["BACKENDS", "Case", "PYTHON", "Run", "SOURCE", "Workshop", "ensure_user", "is_alive",
+__all__ = ["BACKENDS", "Case", "OF_ITS_MEMORY", "PYTHON", "Run", "SANITIZED", "SOURCE", "Workshop", "ensure_user", "is_alive",
            "main", "os", "read_json", "read_lines", "signal", "subprocess", "sys", "time", "unittest"]

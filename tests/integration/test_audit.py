@@ -218,6 +218,7 @@ for name in {names!r}:
         self.assertSaid(done, report, "count", "audit log: its reader is too slow")
         self.assertLess(time.monotonic() - start, 20, "it is not waited for without end")
 
+    @unittest.skipIf(OF_ITS_MEMORY, OF_ITS_MEMORY)
     def test_flood_is_bounded(self):
         shop = Workshop()
         self.addCleanup(shop.close)
@@ -375,6 +376,7 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
                 f.write(block)
         return name
 
+    @unittest.skipIf(OF_ITS_MEMORY, OF_ITS_MEMORY)
     def test_reading_takes_constant_memory(self):
         shop = Workshop()
         self.addCleanup(shop.close)

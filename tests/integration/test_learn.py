@@ -175,6 +175,21 @@ for use in (lambda: socket.socket(), lambda: open("out.txt", "w"), lambda: os.mk
             self.assertFalse(os.path.exists("/srv/new"))
         self.anywhere(check)
 
+    def test_what_a_budget_refused_is_named(self):
+        cases = ((["--processes", "1"], "import os\ntry: os.fork()\nexcept OSError: pass", "clone SIGCHLD", "processes"),
+                 (["--threads", "1"], "import threading\ntry: threading.Thread(target=print).start()\n"
+                  "except RuntimeError: pass", "clone CLONE_THREAD", "threads"),
+                 (["--memory", "100M"], "try: bytearray(1 << 30)\nexcept MemoryError: pass", "mmap", "memory"))
+        def check(shop):
+            for number, (options, code, what, budget) in enumerate(cases):
+                done, profile = self.learn(shop, [PYTHON, "-c", code], options, name=f"{number}.json")
+                call, _, flag = what.partition(" ")
+                lines = [line for line in done.stderr.decode().splitlines()
+                         if f"not granted: {call} " in line and flag in line]
+                self.assertEqual([line.rpartition(": ")[2] for line in lines], [f"the budget of {budget}"], done.stderr)
+                self.assertIsNotNone(profile)
+        self.anywhere(check)
+
     def test_many_files_become_their_folder_and_a_few_do_not(self):
         code = "import sys\nfor i in range(int(sys.argv[2])): open(f'{sys.argv[1]}/{i}').read()"
         def check(shop):

@@ -1,7 +1,9 @@
 #include "policy/learned.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -98,8 +100,48 @@ TEST_F(Learned, HomesAndWhatHoldsThemAndTheRootAreNeverShownWhole) {
   EXPECT_EQ(learned(), "show homes/me/project\nfolder /etc\n");
   EXPECT_NE(reason(root_ / "homes/me").find("a home folder"), std::string::npos);
   EXPECT_NE(reason(root_ / "homes").find("holds a home folder"), std::string::npos);
-  EXPECT_NE(reason("/"), "");
-  EXPECT_NE(reason("/etc"), "");
+  EXPECT_NE(reason("/").find("of the host's root"), std::string::npos);
+  EXPECT_NE(reason("/etc").find("of the host's root"), std::string::npos);
+}
+
+TEST_F(Learned, HomeBehindALinkIsOne) {
+  fs::create_directories(root_ / "disk/me");
+  fs::create_directory_symlink("disk/me", root_ / "me");
+  setting_.homes = {(root_ / "me").string()};
+  seen_.used(root_ / "disk/me", Use::kListed);
+  EXPECT_EQ(learned(), "folder disk/me\n");
+  EXPECT_NE(reason(root_ / "disk/me").find("a home folder"), std::string::npos);
+}
+
+TEST_F(Learned, FolderThatIsTooLargeToSearchForSecretsIsNotShownWhole) {
+  fs::create_directories(root_ / "large");
+  for (int i = 0; i <= 20'000; ++i) fs::create_directory(root_ / "large" / std::to_string(i));
+  seen_.used(root_ / "large", Use::kListed);
+  EXPECT_EQ(learned(), "folder large\n");
+  EXPECT_NE(reason(root_ / "large").find("more than 20000 files"), std::string::npos);
+}
+
+TEST_F(Learned, WhatIsNeitherFileNorFolderIsNamed) {
+  ASSERT_EQ(::mkfifo((root_ / "pipe").c_str(), 0600), 0);
+  seen_.used(root_ / "pipe", Use::kLooked);
+  EXPECT_EQ(learned(), "");
+  EXPECT_NE(reason(root_ / "pipe").find("neither a regular file"), std::string::npos);
+}
+
+TEST_F(Learned, UsesBeyondTheMostAreCountedAndSaid) {
+  for (std::size_t i = 0; i < Observations::kMostUses + 3; ++i)
+    seen_.used("/nonexistent/" + std::to_string(i), Use::kRead);
+  EXPECT_EQ(seen_.uses().size(), Observations::kMostUses);
+  EXPECT_EQ(learned(), "");
+  EXPECT_NE(reason("3 further uses of files").find("too many"), std::string::npos);
+}
+
+TEST_F(Learned, EntriesAreBoundedAndTheRestIsNamed) {
+  for (int i = 0; i < 4001; ++i) seen_.used(file(std::to_string(i) + "/file"), Use::kRead);
+  const std::string text = learned();
+  EXPECT_EQ(std::ranges::count(text, '\n'), 4000);
+  EXPECT_EQ(result_.not_granted.size(), 1U);
+  EXPECT_NE(result_.not_granted.at(0).reason.find("too many entries"), std::string::npos);
 }
 
 TEST_F(Learned, WorkingDirectoryAndScriptFolderAreNotTakenForListed) {

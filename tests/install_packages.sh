@@ -20,13 +20,18 @@ bench_packages=(bubblewrap firejail proot runsc strace python3-numpy python3-pan
 peer_packages=(python3-django python3-yaml python3-pandas python3-scipy python3-matplotlib python3-sympy
                python3-sklearn python3-pytest perl lua5.4 nodejs pypy3 bubblewrap runsc chromium)
 
+lint_packages=(clang-format clang-tidy cppcheck shellcheck mandoc)
+coverage_packages=(gcovr)
+
 case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;
   quickstart) packages=("${build_packages[@]}" python3) ;;
   fuzz) packages=("${build_packages[@]}" "${fuzz_packages[@]}") ;;
   all) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
   bench) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
-  *) echo "usage: $0 [build|quickstart|fuzz|all|bench]" >&2; exit 2 ;;
+  lint) packages=("${build_packages[@]}" "${lint_packages[@]}") ;;
+  coverage) packages=("${build_packages[@]}" "${test_packages[@]}" "${coverage_packages[@]}") ;;
+  *) echo "usage: $0 [build|quickstart|fuzz|all|bench|lint|coverage]" >&2; exit 2 ;;
 esac
 
 is_installed() {

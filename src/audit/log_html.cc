@@ -190,7 +190,7 @@ void append_processes(std::string& out, const LogSummary& summary) {
 }
 
 std::string result_text(const Json& call) {
-  const std::string error = printable(text_field(call, "errno"));
+  std::string error = printable(text_field(call, "errno"));
   if (!error.empty()) return error;
   const Json* result = find_field(call, "result");
   return result != nullptr && result->is_number_integer() ? result->dump() : "";

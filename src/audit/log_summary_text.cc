@@ -110,7 +110,7 @@ void add_calls(std::string& out, const LogSummary& summary) {
     const std::string time =
         timed ? format_duration(Nanoseconds(static_cast<std::int64_t>(totals.took_ns))) : "-";
     // Aligned by bytes: "µ" has two.
-    const std::size_t width = time.find("\xc2") == std::string::npos ? 10 : 11;
+    const std::size_t width = time.find('\xc2') == std::string::npos ? 10 : 11;
     print(out, "{:>9} {:>9} {:>9} {:>{}}  {}\n", totals.calls, totals.errors, totals.denied, time,
           width, name);
   }

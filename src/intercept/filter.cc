@@ -55,8 +55,7 @@ Status add_row(scmp_filter_ctx filter, const arch::SyscallRow& row, int channel)
 // notification cannot change the call's registers.
 Status add_range(scmp_filter_ctx filter, const arch::SyscallRow& row, int channel, bool notify) {
   const auto number = static_cast<scmp_datum_t>(channel);
-  const Status below =
-      add_when(filter, row, SCMP_ACT_ALLOW, {scmp_arg_cmp{1, SCMP_CMP_LT, number, 0}});
+  Status below = add_when(filter, row, SCMP_ACT_ALLOW, {scmp_arg_cmp{1, SCMP_CMP_LT, number, 0}});
   if (!below || !notify) return below;
   return add_when(filter, row, SCMP_ACT_TRACE(0), {scmp_arg_cmp{1, SCMP_CMP_GE, number, 0}});
 }

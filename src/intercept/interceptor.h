@@ -27,7 +27,7 @@ struct Capabilities {
 
 class Stop {
  public:
-  Stop(SyscallEvent event, std::uint64_t cookie) : event_(event), cookie_(cookie) {}
+  Stop(const SyscallEvent& event, std::uint64_t cookie) : event_(event), cookie_(cookie) {}
   Stop(Stop&&) = default;
   Stop& operator=(Stop&&) = default;
   Stop(const Stop&) = delete;
@@ -66,7 +66,7 @@ class Interceptor {
   // memory, and its result, which is missing when the task ended in it.
   using Observer = std::function<void(const SyscallEvent&, const std::string& leading_bytes,
                                       std::optional<std::int64_t> result)>;
-  virtual void observe(Observer) {}
+  virtual void observe(const Observer&) {}
 
   // --- calls that arrive on a descriptor
   // Readable when next() may have a Stop; -1: stops come as ptrace events only.

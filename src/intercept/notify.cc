@@ -159,7 +159,7 @@ Status NotifyInterceptor::resume(pid_t tid, int signal) {
     if (Status kept = keep_restarting(tid); !kept) return kept;
   }
   return injector_.is_led(tid) ? tracee::resume_to_syscall(tid, signal)
-                                     : tracee::resume(tid, signal);
+                               : tracee::resume(tid, signal);
 }
 
 // An execution, a close that might touch the channel, or a stop on the way of an execution.

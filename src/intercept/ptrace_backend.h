@@ -36,7 +36,7 @@ class PtraceBackend final : public Interceptor {
     injector_.task_started(tid, tgid, parent);
   }
   void task_ended(pid_t tid) override;
-  void observe(Observer observer) override { observer_ = std::move(observer); }
+  void observe(const Observer& observer) override { observer_ = observer; }
   void task_executed(pid_t former, pid_t tid) override;
   void name_task(pid_t tid, std::string name) override {
     injector_.name_task(tid, std::move(name));

@@ -10,7 +10,7 @@
 namespace vitrine::supervisor {
 namespace {
 
-constexpr std::uint64_t kLimitStep = 256 * 1024;  // smaller changes are not worth a system call
+constexpr std::uint64_t kLimitStep = 256ULL * 1024;  // smaller changes are not worth a system call
 
 std::string reason_for(Verdict verdict, const Limits& limits, bool scratch_is_spent) {
   switch (verdict) {

@@ -18,8 +18,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 #include "base/feature.h"
@@ -174,7 +176,9 @@ int highest_descriptor() {
   int highest = 2;
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/fd"), &::closedir);
   while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
-    highest = std::max(highest, std::atoi(entry->d_name));
+    int number = 0;  // of "." and ".." as well
+    std::from_chars(entry->d_name, entry->d_name + std::strlen(entry->d_name), number);
+    highest = std::max(highest, number);
   }
   return highest;
 }

@@ -26,10 +26,10 @@ Nanoseconds Meter::sample_cpu() {
 // A leader that has ended while its threads go on is a zombie, which has no memory to tell of: any
 // other thread tells of the same memory.
 Result<tracee::MemoryUse> Meter::memory_of(pid_t tgid) const {
-  const Result<tracee::MemoryUse> used = tracee::memory_use(tgid);
+  Result<tracee::MemoryUse> used = tracee::memory_use(tgid);
   if (used && used->anonymous + used->shared != 0) return used;
   for (const pid_t tid : tasks_.threads(tgid)) {
-    const Result<tracee::MemoryUse> seen = tracee::memory_use(tid);
+    Result<tracee::MemoryUse> seen = tracee::memory_use(tid);
     if (seen && seen->anonymous + seen->shared != 0) return seen;
   }
   return used;

@@ -15,7 +15,7 @@
 namespace vitrine::syscalls {
 namespace {
 
-constexpr std::size_t kLongestListing = 64 * 1024;  // one answer; the guest asks again
+constexpr std::size_t kLongestListing = 64UL * 1024;  // one answer; the guest asks again
 
 Answer change_to(Context& context, Result<vfs::DirectoryRef> folder) {
   if (!folder) return answer_error(context, folder.error());

@@ -67,7 +67,7 @@ void take_field(std::string_view name, std::string_view text, ProcStatus& status
 }  // namespace
 
 std::vector<std::string> command_line(pid_t tgid) {
-  constexpr std::size_t kLongest = 16 * 1024;
+  constexpr std::size_t kLongest = 16UL * 1024;
   char path[48];
   std::snprintf(path, sizeof path, "/proc/%d/cmdline", tgid);
   const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));

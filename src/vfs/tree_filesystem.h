@@ -144,7 +144,7 @@ class TreeFileSystem final : public FileSystem {
   Result<Opened> open_descriptor(const Caller& caller, const DescriptorPlace& place, int flags);
   Result<Opened> open_or_create(const Caller& caller, const DirectoryRef& base,
                                 std::string_view path, int flags, mode_t mode);
-  Result<Opened> open_nameless(const Caller& caller, Place folder, int flags, mode_t mode);
+  Result<Opened> open_nameless(const Caller& caller, const Place& folder, int flags, mode_t mode);
   Result<std::string> synthetic_content(const Place& place);
 
   // The scratch folder in which `name` may be made: EEXIST, EROFS, ENOENT, ... else. A

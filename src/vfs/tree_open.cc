@@ -68,7 +68,7 @@ Result<Opened> TreeFileSystem::open(const Caller& caller, const DirectoryRef& ba
   const auto final = (flags & O_NOFOLLOW) != 0 ? FinalLink::kNoFollow : FinalLink::kFollow;
   auto place = resolver_.resolve(caller, base->place(), path, final);
   if (!place) return pass_on(place.error());
-  if (nameless) return open_nameless(caller, std::move(*place), flags, mode);
+  if (nameless) return open_nameless(caller, *place, flags, mode);
   return open_place(caller, std::move(*place), flags);
 }
 
@@ -250,7 +250,7 @@ bool TreeFileSystem::is_own_terminal(unsigned number) const {
   return false;
 }
 
-Result<Opened> TreeFileSystem::open_nameless(const Caller& caller, Place folder, int flags,
+Result<Opened> TreeFileSystem::open_nameless(const Caller& caller, const Place& folder, int flags,
                                              mode_t mode) {
   if (!folder.is_folder()) return fail(ENOTDIR, "open");
   if ((flags & O_ACCMODE) == O_RDONLY) return fail(EINVAL, "open");

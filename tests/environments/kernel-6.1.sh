@@ -29,7 +29,7 @@ image=$work/root
 
 fetch_kernel() {
   local cache=$build/peers/kernel package
-  kernel=$(ls "$cache"/boot/vmlinuz-6.1.* 2>/dev/null | head -1) || true
+  kernel=$(find "$cache/boot" -name 'vmlinuz-6.1.*' 2>/dev/null | head -1) || true
   [ -n "$kernel" ] && return
   package=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-6.1.*\)/\1/p')
   mkdir -p "$cache"
@@ -108,7 +108,7 @@ INIT
   echo "$slow" >"$image/work/slow"
 }
 
-acceleration=(-accel tcg,thread=multi -cpu max)
+acceleration=(-accel "tcg,thread=multi" -cpu max)
 slow=10
 if [ -w /dev/kvm ] && grep -qE '^flags.* (vmx|svm)( |$)' /proc/cpuinfo; then
   acceleration=(-accel kvm -cpu host)

@@ -70,7 +70,8 @@ class Faults(Case):
             except subprocess.TimeoutExpired:
                 wrong.append((call, errno.errorcode[error], "hangs"))
                 continue
-            if found and found != WALLS[:len(found)]:
+            # The filter is around the command as well: its own calls may fail so, too.
+            if any(got not in (wall, -error) for got, wall in zip(found, WALLS)):
                 wrong.append((call, errno.errorcode[error], found))
             if not found and status == 0:
                 wrong.append((call, errno.errorcode[error], "nothing ran, status 0"))

@@ -74,7 +74,7 @@ Answer answer_error(Context& context, const Error& error) {
   const std::string& rule = context.files.deciding_rule();
   const bool hidden = rule == "default" || rule.starts_with("--hide") || rule.ends_with("#hide");
   const bool kept_away =
-      (code == ENOENT || code == EACCES) && hidden && exists_on_host(context.files.resolved_path());
+      (code == ENOENT || code == EACCES) && hidden && exists_on_host(context.files.missing_path());
   if (code == EROFS || kept_away) return deny(code, rule);
   Answer made = serve_error(code);
   made.decision.rule = rule;

@@ -80,7 +80,14 @@ const std::string& Resolver::last_path() const {
   return last_path_;
 }
 
+std::string Resolver::last_whole_path() const {
+  if (last_rest_.empty()) return last_path();
+  std::string whole = last_path() + last_rest_;
+  return has_dot_dot(last_rest_) ? whole : tidy_path(whole);
+}
+
 void Resolver::note(const Place& place) {
+  last_rest_.clear();
   last_rule_ = place.rule;
   last_node_ = place.scratch();
   last_folder_ = place.path;

@@ -63,6 +63,8 @@ class Resolver {
   // Of the last lookup.
   const std::string& last_rule() const { return *last_rule_; }
   const std::string& last_path() const;
+  // With what was still to be looked up where it failed.
+  std::string last_whole_path() const;
   void note(const Place& place);
   void note_missing(const Place& folder, std::string_view name);
 
@@ -72,10 +74,9 @@ class Resolver {
     if (watcher_) watcher_({kind, path_of(place), *place.rule});
   }
   // `rest`: what was still to be looked up behind the name that failed.
-  void saw_nothing(std::string_view rest) const {
-    if (!watcher_) return;
-    const std::string whole = last_path() + std::string(rest);
-    watcher_({Sighting::Kind::kMissing, has_dot_dot(rest) ? whole : tidy_path(whole), *last_rule_});
+  void saw_nothing(std::string_view rest) {
+    last_rest_ = rest;
+    if (watcher_) watcher_({Sighting::Kind::kMissing, last_whole_path(), *last_rule_});
   }
 
  private:
@@ -98,6 +99,7 @@ class Resolver {
   std::string last_folder_ = "/";
   ScratchNodePtr last_node_;  // instead of `last_folder_`
   std::string last_name_;     // below it, where the lookup ended without a place
+  std::string last_rest_;     // behind that
   mutable std::string last_path_;
 };
 

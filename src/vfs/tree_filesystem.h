@@ -27,6 +27,7 @@ class TreeFileSystem final : public FileSystem {
   void attach(const ProcessView* processes) override;
   const std::string& deciding_rule() const override { return resolver_.last_rule(); }
   const std::string& resolved_path() const override { return resolver_.last_path(); }
+  std::string missing_path() const override { return resolver_.last_whole_path(); }
   void watch(std::function<void(Sighting)> watcher) override {
     resolver_.watch(std::move(watcher));
   }

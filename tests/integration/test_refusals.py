@@ -2,6 +2,9 @@
 the log tell the same story, and natively every one of these succeeds."""
 
 import errno
+import os
+import pathlib
+import tempfile
 
 from harness import *
 
@@ -255,6 +258,28 @@ thread = threading.Thread(target=print, args=("ran",)); thread.start(); thread.j
             calls = shop.run([shop.guest("calls"), *"435 &88 88".split()], backend=backend)
             self.assertEqual(int(calls.out), -errno.ENOSYS)
         self.everywhere(check)
+
+    def test_what_the_host_has_not_was_not_kept_away(self):
+        # Neither below a folder that the host has and the run does not, nor beside what is shown.
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as hidden:
+            os.chmod(hidden, 0o755)
+            os.makedirs(f"{hidden}/folder/below", mode=0o755)
+            for name in ("there", "folder/there", "folder/below/there"):
+                pathlib.Path(hidden, name).touch()
+            code = f"""
+import os
+for name in ("none", "folder/none", "folder/none/none", "folder//below/./none",
+             "there", "folder/there", "folder//below/./there"):
+    try: os.stat({hidden!r} + "/" + name)
+    except FileNotFoundError: print(name)
+"""
+            def check(shop, backend):
+                run = shop.python(code, backend=backend)
+                self.assertEqual(len(run.out.split()), 7)
+                kept = [each["target"] for each in run.report["denials"]]
+                self.assertEqual(kept, [f"{hidden}/there", f"{hidden}/folder/there",
+                                        f"{hidden}/folder//below/./there"])
+            self.everywhere(check)
 
     def test_x32_numbers_are_refused(self):
         # 0x40000000 is the x32 bit: such a number is another ABI's, and none is served.

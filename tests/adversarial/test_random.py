@@ -52,7 +52,7 @@ class World:
     def listen(self, stack, family, address):
         listener = stack.enter_context(socket.socket(family))
         if address is None:
-            address = f"\0vitrine-{self.port}"
+            address = f"\0canary-{self.port}"
         listener.bind(address)
         listener.listen(64)
         listener.setblocking(False)

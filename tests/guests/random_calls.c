@@ -5,7 +5,7 @@
 //
 // MODE `random`: processes and threads of them make calls until the time is up; `alone`: threads of
 // this process do. MODE `touch` makes a few calls that are told: whoever watches the paths (which
-// are files), the processes, 127.0.0.1:PORT and the abstract socket "vitrine-PORT" must see them.
+// are files), the processes, 127.0.0.1:PORT and the abstract socket "canary-PORT" must see them.
 // Prints how many calls came back.
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,7 @@ static socklen_t put_address(char* at, int kind) {
     return sizeof in;
   }
   struct sockaddr_un un = {.sun_family = AF_UNIX};
-  const int length = snprintf(un.sun_path + 1, sizeof un.sun_path - 1, "vitrine-%d", port);
+  const int length = snprintf(un.sun_path + 1, sizeof un.sun_path - 1, "canary-%d", port);
   memcpy(at, &un, sizeof un);
   return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
 }

@@ -1,5 +1,5 @@
 """Waiting for a lock while signals come: stops and handlers as the kernel has them, and deadlocks."""
-import ctypes, errno, fcntl, os, signal, struct, sys, threading, time
+import ctypes, errno, fcntl, os, select, signal, struct, sys, threading, time
 
 os.chdir(sys.argv[1])
 sys.stdout.reconfigure(line_buffering=True)
@@ -44,15 +44,18 @@ def holder(take):
 
 def waiter(take, prepare=lambda: None, threads=False):
     r, w = os.pipe()
+    ready = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(r)
         prepare()
         fd = os.open("file", os.O_RDWR)
+        os.write(ready[1], b"x")
         if threads: threading.Thread(target=lambda: os.write(w, take(fd).encode())).start(), time.sleep(0.4)
         else: os.write(w, take(fd).encode())
         os._exit(0)
-    os.close(w)
+    os.read(ready[0], 1)
+    for each in (w, *ready): os.close(each)
     time.sleep(0.1)  # until it waits
     return pid, r
 
@@ -79,8 +82,10 @@ for name, take in KINDS.items():
             signal.siginterrupt(signal.SIGUSR1, not restart)
         held, go = holder(take)
         pid, result = waiter(take, prepare)
-        os.kill(pid, signal.SIGUSR1)
-        time.sleep(0.05)
+        # It may not have come to wait by the first of them.
+        for _ in range(5 if restart else 500):
+            os.kill(pid, signal.SIGUSR1)
+            if select.select([result], [], [], 0.02)[0]: break
         os.write(go, b"x"), os.close(go)
         print(name, "restarts" if restart else "ends", os.read(result, 10), os.waitpid(pid, 0)[1], os.waitpid(held, 0)[1])
         os.close(result)
@@ -106,13 +111,15 @@ for many in (2, 3):
     print("cycle of", many, sorted(os.read(done[0], 100).split()))
 
 # Not a cycle: the first waits for the second, which waits for nothing.
+ready = os.pipe()
 child = os.fork()
 if child == 0:
     fd = os.open("file", os.O_RDWR)
     record(fd, fcntl.F_SETLKW, start=1, length=1)
+    os.write(ready[1], b"x")
     time.sleep(0.2)
     print("alone", record(fd, fcntl.F_SETLKW, start=2, length=1))
     os._exit(0)
 fd = os.open("file", os.O_RDWR)
-time.sleep(0.1)
+os.read(ready[0], 1)
 print("later", record(fd, fcntl.F_SETLKW, start=1, length=1), os.waitpid(child, 0)[1])

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
@@ -57,7 +58,9 @@ Result<int> take_stop(pid_t tid, const siginfo_t& seen) {
   constexpr int kStopMark = 0x7f;
   if (seen.si_code != CLD_TRAPPED && seen.si_code != CLD_STOPPED) {  // gVisor
     int status = 0;
-    if (::waitpid(tid, &status, __WALL) != tid) return wait_failed("waitpid");
+    while (::waitpid(tid, &status, __WALL) != tid) {
+      if (errno != EINTR) return wait_failed("waitpid");
+    }
     return WIFSTOPPED(status) ? Result<int>(status) : fail_task_gone("waitpid");
   }
   siginfo_t taken{};
@@ -293,6 +296,13 @@ void Injector::task_started(pid_t tid, pid_t tgid, pid_t parent) {
   // A fork has a copy of its parent's page, a vfork the page itself.
   const auto from = processes_.find(parent);
   processes_[tgid] = from == processes_.end() ? Process{} : from->second;
+}
+
+bool Injector::sibling_executes(pid_t tgid, pid_t tid) const {
+  return std::ranges::any_of(executions_, [&](const auto& each) {
+    const auto task = tgids_.find(each.first);
+    return each.first != tid && task != tgids_.end() && task->second == tgid;
+  });
 }
 
 void Injector::task_ended(pid_t tid) {

@@ -99,6 +99,8 @@ class Injector {
   // Every stop of a call is shown to this first. Stops on the way of an execution belong to it:
   // true when this was one, and the task has been resumed.
   Result<bool> on_stop(const tracee::TaskEvent& event);
+  // Interceptor::sibling_executes.
+  bool sibling_executes(pid_t tgid, pid_t tid) const;
   // The task is to be led from one stop of its calls to the next.
   bool is_led(pid_t tid) const { return executions_.contains(tid) || names_.contains(tid); }
   // The task has executed: its first call is made to wait for one that names it (on_stop).

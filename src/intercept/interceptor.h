@@ -57,6 +57,11 @@ class Interceptor {
   // `former`: the id that it had before; the leader's from now on.
   virtual void task_executed(pid_t /*former*/, pid_t) {}
 
+  // Whether a thread of `tgid` other than `tid` is on the way of an execution that was let go on.
+  // It may take the tid of a stopped leader at any moment: stops of its siblings are to be left
+  // alone.
+  virtual bool sibling_executes(pid_t tgid, pid_t tid) const = 0;
+
   // The task, in the stop of its execution, gets this name (prctl(2), PR_SET_NAME) before it makes
   // its first call. Only for those whose calls of prctl are not supervised.
   virtual void name_task(pid_t, std::string) {}

@@ -32,6 +32,9 @@ class NotifyInterceptor final : public Interceptor {
   }
   void task_ended(pid_t tid) override { injector_.task_ended(tid); }
   void task_executed(pid_t former, pid_t tid) override { injector_.task_executed(former, tid); }
+  bool sibling_executes(pid_t tgid, pid_t tid) const override {
+    return injector_.sibling_executes(tgid, tid);
+  }
   void name_task(pid_t tid, std::string name) override {
     injector_.name_task(tid, std::move(name));
   }

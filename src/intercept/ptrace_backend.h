@@ -38,6 +38,9 @@ class PtraceBackend final : public Interceptor {
   void task_ended(pid_t tid) override;
   void observe(const Observer& observer) override { observer_ = observer; }
   void task_executed(pid_t former, pid_t tid) override;
+  bool sibling_executes(pid_t tgid, pid_t tid) const override {
+    return injector_.sibling_executes(tgid, tid);
+  }
   void name_task(pid_t tid, std::string name) override {
     injector_.name_task(tid, std::move(name));
   }

@@ -160,7 +160,13 @@ void EventLoop::take_call(intercept::Stop stop) {
     if (!outcome) fail_internally(outcome.error());
     return;
   }
-  make_room_for_clone(stop.event());
+  const pid_t tid = stop.event().tid;
+  const std::uint64_t image = tasks_.image_of(tid);
+  if (make_room_for_clone(stop.event())) {
+    // What others did meanwhile may have been this one's end, and another program under its tid.
+    if (tasks_.image_of(tid) != image) return;
+    if (sibling_executes(tid)) return postpone(std::move(stop));
+  }
   if (Status done = dispatcher_.dispatch(std::move(stop), now); !done) {
     return fail_internally(done.error());
   }

@@ -93,6 +93,8 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void on_call_stop(const tracee::TaskEvent& event);
   void take_task_events();
   void take_postponed();
+  void postpone(intercept::Stop stop);
+  bool sibling_executes(pid_t tid) const;
   void take_ends();
   void take_signals();
   void pump_output();
@@ -111,7 +113,8 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void on_exit_stop(pid_t tid);
   void on_end(const tracee::TaskEvent& event);
   void on_first_process_end(const tracee::TaskEvent& event);
-  void make_room_for_clone(const SyscallEvent& event);
+  // True if events of other tasks were taken meanwhile.
+  bool make_room_for_clone(const SyscallEvent& event);
   bool another_may_end_now(pid_t caller) const;
   bool admit_launch(const intercept::Stop& stop);
   Status verify_from_outside(pid_t pid) const;
@@ -155,7 +158,12 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   std::unordered_set<pid_t> stopped_;                // tasks in a group-stop
   std::vector<pollfd> waiting_;
   bool scratch_watched_ = false;
-  std::vector<intercept::Stop> postponed_;  // clones that were asked for while making_room_
+  struct Postponed {
+    intercept::Stop stop;
+    std::uint64_t image;  // that the task had (TaskTable::image_of)
+  };
+  // Clones that were asked for while making_room_, and stops beside a sibling's execution.
+  std::vector<Postponed> postponed_;
   bool making_room_ = false;
   bool events_left_ = false;  // of tasks, whose SIGCHLD has been taken already
   bool listener_open_ = false;

@@ -101,6 +101,20 @@ void Placement::task_ended(pid_t tid) {
   if (tid == bound_) release();
 }
 
+void Placement::task_executed(pid_t former, pid_t tid) {
+  if (former != tid) {
+    chosen_.erase(tid);
+    if (auto chosen = chosen_.extract(former)) {
+      chosen.key() = tid;
+      chosen_.insert(std::move(chosen));
+    }
+  }
+  const bool was_bound = bound_ == former || bound_ == tid;
+  if (!was_bound || former == tid) return;
+  bound_ = tid;
+  release();
+}
+
 void Placement::note_call(pid_t tid, Nanoseconds now) {
   if (tid == bound_) {
     last_call_ = now;

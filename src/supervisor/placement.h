@@ -28,6 +28,8 @@ class Placement final : public syscalls::AffinityControl {
   void begin(pid_t tid);
   void task_started(pid_t tid);
   void task_ended(pid_t tid);
+  // `former` goes on as `tid`, with its CPUs.
+  void task_executed(pid_t former, pid_t tid);
   // Called for each served call, and when the supervisor wakes for another reason.
   void note_call(pid_t tid, Nanoseconds now);
   void note_idle(Nanoseconds now);

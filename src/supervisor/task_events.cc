@@ -48,9 +48,11 @@ void EventLoop::take_task_events() {
       return;
     }
     if (!event) return lose_sight(event.error());
-    if (!*event) return;
+    if (!*event) break;
     on_event(**event);
   }
+  // An execution may have failed just now.
+  if (!making_room_) take_postponed();
 }
 
 void EventLoop::on_event(const TaskEvent& event) {
@@ -87,17 +89,33 @@ void EventLoop::on_call_stop(const TaskEvent& event) {
   if (!stop && stop.error().kind == Error::Kind::kTaskGone) return;  // its end is reported next
   if (!stop) return fail_internally(stop.error());
   if (!*stop) return;
-  if (making_room_ && makes_a_task((*stop)->event())) {
-    postponed_.push_back(std::move(**stop));
-    return;
-  }
+  const bool waits = making_room_ && makes_a_task((*stop)->event());
+  if (waits || sibling_executes(event.tid)) return postpone(std::move(**stop));
   take_call(std::move(**stop));
 }
 
+void EventLoop::postpone(intercept::Stop stop) {
+  const std::uint64_t image = tasks_.image_of(stop.event().tid);
+  postponed_.push_back({std::move(stop), image});
+}
+
+// An execution kills its siblings where they stand, and takes the leader's tid without a word of
+// the leader's end: what is done to a stop of the leader then is done to the new program, in
+// whatever stop it has come to.
+bool EventLoop::sibling_executes(pid_t tid) const {
+  const Task* task = tasks_.find(tid);
+  return task != nullptr && parts_.interceptor.sibling_executes(task->tgid, tid);
+}
+
 void EventLoop::take_postponed() {
-  for (intercept::Stop& each : std::exchange(postponed_, {})) {
+  for (Postponed& each : std::exchange(postponed_, {})) {
+    const pid_t tid = each.stop.event().tid;
     // One that was killed in its call has ended, or is about to.
-    if (tasks_.find(each.event().tid) != nullptr) take_call(std::move(each));
+    if (tasks_.find(tid) == nullptr || tasks_.image_of(tid) != each.image) continue;
+    if (sibling_executes(tid))
+      postpone(std::move(each.stop));
+    else
+      take_call(std::move(each.stop));
   }
 }
 
@@ -161,6 +179,7 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
   tasks_.collapse_to_leader(tid, former);
   dispatcher_.task_renamed(former, tid);
   parts_.interceptor.task_executed(former, tid);
+  parts_.placement.task_executed(former, tid);
   if (!command_runs_) {
     if (Status verified = verify_from_outside(tid); !verified) {
       return end_run(Verdict::kSetupError, verified.error().message());
@@ -224,8 +243,12 @@ void EventLoop::on_signal_stop(pid_t tid, int signal) {
   record.signal = signal;
   parts_.audit.write(record);
   const bool stops_us = task != nullptr && is_for_the_shell(*task, signal);
+  const Result<siginfo_t> info = stops_us ? tracee::signal_info(tid) : Result<siginfo_t>{};
+  const bool by_key = stops_us && info && info->si_code == SI_KERNEL;
   resume(tid, signal);
-  if (stops_us) (void)::kill(0, SIGTSTP);  // all of the job, and this process: suspend()
+  // A key stops all of the job, and this process with it: suspend(). What the program sends to
+  // itself stops nobody else.
+  if (stops_us) (void)::kill(by_key ? 0 : ::getpid(), SIGTSTP);
 }
 
 void EventLoop::on_group_stop(pid_t tid) {
@@ -254,7 +277,7 @@ void EventLoop::on_exit_stop(pid_t tid) {
 }
 
 void EventLoop::on_end(const TaskEvent& event) {
-  std::erase_if(postponed_, [&](const auto& each) { return each.event().tid == event.tid; });
+  std::erase_if(postponed_, [&](const auto& each) { return each.stop.event().tid == event.tid; });
   Task* task = tasks_.find(event.tid);
   if (task == nullptr) return;
   const bool process = task->tid == task->tgid;
@@ -312,19 +335,20 @@ void EventLoop::take_ends() {
 // Threads that were joined may still be on the way out when the next one is created: their ends are
 // taken in first, and at the limit they are waited for. Who is refused all the same is not waited
 // for again at once: clocks go on.
-void EventLoop::make_room_for_clone(const SyscallEvent& event) {
-  if (!makes_a_task(event)) return;
+bool EventLoop::make_room_for_clone(const SyscallEvent& event) {
+  if (!makes_a_task(event)) return false;
   take_ends();
   constexpr timespec kMoment{0, 200'000};
   constexpr int kMostMoments = 100;
   constexpr Nanoseconds kPause = std::chrono::milliseconds(200);
   const auto is_full = [this] { return tasks_.thread_count() >= limits().threads; };
-  if (elapsed() < next_wait_for_room_) return;
+  if (elapsed() < next_wait_for_room_) return true;
   for (int i = 0; i < kMostMoments && is_full() && another_may_end_now(event.tid); ++i) {
     ::nanosleep(&kMoment, nullptr);
     take_ends();
   }
   if (is_full()) next_wait_for_room_ = elapsed() + kPause;
+  return true;
 }
 
 }  // namespace vitrine::supervisor

@@ -28,6 +28,7 @@ Task& TaskTable::insert(pid_t tid, pid_t tgid, pid_t parent) {
   task.tgid = tgid;
   task.parent = parent;
   task.number = next_number_++;
+  task.image = next_image_++;
   task.process_number = process_numbers_.try_emplace(tgid, task.number).first->second;
   ++process_sizes_[tgid];
   peak_threads_ = std::max(peak_threads_, tasks_.size());
@@ -45,6 +46,11 @@ Result<Task*> TaskTable::add_new(pid_t tid) {
   // ever.
   if (has_ended(tid)) return fail_task_gone("a new task");
   return &insert(tid, status->tgid, status->ppid);
+}
+
+std::uint64_t TaskTable::image_of(pid_t tid) const {
+  const Task* task = find(tid);
+  return task == nullptr ? 0 : task->image;
 }
 
 Task* TaskTable::find(pid_t tid) {
@@ -73,6 +79,7 @@ void TaskTable::collapse_to_leader(pid_t tgid, pid_t former) {
   Task* leader = find(tgid);
   if (leader == nullptr) leader = &insert(tgid, tgid, 0);
   leader->clone_pending = false;
+  leader->image = next_image_++;
   leader->descriptors.reset();  // exec gave the process a table of its own
   if (former != 0 && former != tgid) remove(former);
 }

@@ -26,6 +26,9 @@ struct Task {
   bool clone_pending = false;
   bool clone_is_thread = false;
   UniqueFd descriptors;  // "/proc/TID/fd", opened when first needed
+  // Another for each task and each program that it executes: a stop of one is not to be answered
+  // in the other, which has the same tid when a thread executed (ptrace(2)).
+  std::uint64_t image = 0;
 };
 
 class TaskTable {
@@ -35,6 +38,8 @@ class TaskTable {
   // A task that the kernel attached. Its thread group and parent come from /proc/TID/status and not
   // from the parent's event, which may be late or, when the parent is killed, never come.
   Result<Task*> add_new(pid_t tid);
+  // The task's `image`; 0 for one that is not known.
+  std::uint64_t image_of(pid_t tid) const;
   Task* find(pid_t tid);
   const Task* find(pid_t tid) const;
   void remove(pid_t tid);
@@ -70,6 +75,7 @@ class TaskTable {
   std::vector<pid_t> unwaited_;  // ended processes that were still there when last looked at
   std::map<pid_t, std::int64_t> process_numbers_;
   std::int64_t next_number_ = 1;
+  std::uint64_t next_image_ = 1;
   std::size_t peak_threads_ = 0;
   std::size_t peak_processes_ = 0;
 };

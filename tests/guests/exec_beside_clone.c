@@ -2,7 +2,6 @@
 // the second executes this program again, whose calls follow close upon each other. Other processes
 // keep the supervisor busy. The executed program prints "reached" where a call on PATH, which is
 // not shown, gave anything but ENOENT.
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

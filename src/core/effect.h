@@ -71,10 +71,12 @@ struct Outcome {
   bool delivered = true;    // false: the task was gone or was interrupted before the answer
 };
 
+inline constexpr std::int64_t kRestartSys = -512;  // ERESTARTSYS, include/linux/errno.h
+
 // What a task is given for `value`. -512 to -516 are the kernel's own restart codes: a task that
 // returned one would restart its call or leak the number (include/linux/errno.h).
 constexpr std::int64_t result_for_task(std::int64_t value) {
-  constexpr std::int64_t kFirst = -512;
+  constexpr std::int64_t kFirst = kRestartSys;
   constexpr std::int64_t kLast = -516;
   constexpr std::int64_t kInputOutputError = -5;  // -EIO
   return value <= kFirst && value >= kLast ? kInputOutputError : value;

@@ -265,7 +265,6 @@ Status InjectedCalls::finish(std::int64_t result) {
 }
 
 Status InjectedCalls::interrupted() {
-  constexpr std::int64_t kRestartSys = -512;  // include/linux/errno.h
   // Only behind a call that was performed does the kernel look at what is to be restarted.
   if (at_entry_) {
     if (Result<std::int64_t> performed = perform(SYS_getpid, {}); !performed) {

@@ -23,8 +23,6 @@ constexpr Capabilities kCapabilities{.name = "notify", .uses_filter = true, .use
 // The task died, or a signal took it out of the call: nobody waits for this answer any more.
 bool is_gone(int error) { return error == ENOENT; }
 
-constexpr std::int64_t kRestartSys = -512;  // include/linux/errno.h
-
 constexpr Outcome kGone{.result = 0, .known = false, .delivered = false};
 
 // Calls that a signal ends natively, too: they wait for what other processes do.

@@ -343,6 +343,10 @@ Status Dispatcher::retry_waiting(Nanoseconds most) {
     waiting_.pop_front();
     tracee::Task* task = parts_.tasks.find(each.call.event.tid);
     if (task == nullptr) continue;  // it has ended
+    if (parts_.interceptor.sibling_executes(task->tgid, task->tid)) {
+      waiting_.push_back(std::move(each));
+      continue;
+    }
     sightings_.clear();
     Answer answer = decide(each.call, *task);
     const bool waits = std::holds_alternative<Wait>(answer.effect);
@@ -360,7 +364,7 @@ Status Dispatcher::restart_waiting(pid_t tgid) {
   for (Waiting& each : std::exchange(waiting_, {})) {
     tracee::Task* task = parts_.tasks.find(each.call.event.tid);
     if (task == nullptr) continue;
-    if (task->tgid != tgid) {
+    if (task->tgid != tgid || parts_.interceptor.sibling_executes(tgid, task->tid)) {
       waiting_.push_back(std::move(each));
       continue;
     }

@@ -189,7 +189,24 @@ Result<std::int64_t> finished(InjectedCalls& calls, Result<std::int64_t> result)
 
 }  // namespace
 
+Result<tracee::Registers> registers_at(const SyscallEvent& call) {
+  Result<tracee::Registers> registers = tracee::Registers::of(call.tid);
+  if (!registers) return registers;
+  const bool there = (registers->syscall_number() & 0xffffffff) == call.number &&
+                     registers->arguments() == call.arguments &&
+                     registers->instruction_pointer() == call.instruction_pointer;
+  return there ? registers : fail_task_gone("the stop of a call");
+}
+
 // --- InjectedCalls
+
+Result<InjectedCalls> InjectedCalls::at_entry(const SyscallEvent& call, StopTraits traits) {
+  Result<tracee::Registers> registers = registers_at(call);
+  if (!registers) return tl::make_unexpected(registers.error());
+  InjectedCalls calls(call.tid, true, traits);
+  calls.saved_ = *registers;
+  return calls;
+}
 
 Result<InjectedCalls> InjectedCalls::at_entry(pid_t tid, StopTraits traits) {
   Result<tracee::Registers> registers = tracee::Registers::of(tid);
@@ -388,42 +405,43 @@ Result<std::int64_t> Injector::receive(pid_t tid, InjectedCalls& calls, int fd,
   return number == channel_.number() ? -EIO : number;
 }
 
-Status Injector::answer(pid_t tid, std::int64_t result) const {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
+Status Injector::answer(const SyscallEvent& call, std::int64_t result) const {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(call, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
   return calls->finish(result);
 }
 
 // With a stop to come the kernel goes the way of signals when the task leaves its call, whatever
 // has become of the signal meanwhile: the code for a restart never gets to the program.
-Status Injector::interrupt(pid_t tid) const {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
+Status Injector::interrupt(const SyscallEvent& call) const {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(call, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
   if (Status done = calls->interrupted(); !done) return done;
-  return tracee::ask_to_stop(tid);
+  return tracee::ask_to_stop(call.tid);
 }
 
-Result<std::int64_t> Injector::install(pid_t tid, const InstallFd& effect) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
+Result<std::int64_t> Injector::install(const SyscallEvent& call, const InstallFd& effect) {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(call, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
-  return finished(*calls, receive(tid, *calls, effect.fd.get(), effect.close_on_exec));
+  return finished(*calls, receive(call.tid, *calls, effect.fd.get(), effect.close_on_exec));
 }
 
 // What is closed here was opened a moment ago in the same stop. A sibling thread that puts a file
 // of its own under the number meanwhile loses that.
-Result<std::int64_t> Injector::install_pair(pid_t tid, const InstallPair& effect) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
+Result<std::int64_t> Injector::install_pair(const SyscallEvent& call, const InstallPair& effect) {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(call, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
-  Result<std::int64_t> first = receive(tid, *calls, effect.first.get(), effect.close_on_exec);
+  Result<std::int64_t> first = receive(call.tid, *calls, effect.first.get(), effect.close_on_exec);
   if (!first || is_error(*first)) return finished(*calls, first);
-  Result<std::int64_t> second = receive(tid, *calls, effect.second.get(), effect.close_on_exec);
+  Result<std::int64_t> second =
+      receive(call.tid, *calls, effect.second.get(), effect.close_on_exec);
   if (!second) return second;
   const auto close = [&](std::int64_t number) {
     return calls->perform(SYS_close, {static_cast<std::uint64_t>(number), 0, 0, 0, 0, 0});
   };
   std::int64_t error = is_error(*second) ? *second : 0;
   const std::array<int, 2> numbers{static_cast<int>(*first), static_cast<int>(*second)};
-  if (error == 0 && !tracee::RemoteMemory(tid).write_value(effect.address, numbers)) {
+  if (error == 0 && !tracee::RemoteMemory(call.tid).write_value(effect.address, numbers)) {
     error = -EFAULT;
     if (Result<std::int64_t> closed = close(*second); !closed) return closed;
   }
@@ -433,10 +451,10 @@ Result<std::int64_t> Injector::install_pair(pid_t tid, const InstallPair& effect
   return finished(*calls, error);
 }
 
-Result<std::int64_t> Injector::map(pid_t tid, const MapFile& effect) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
+Result<std::int64_t> Injector::map(const SyscallEvent& call, const MapFile& effect) {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(call, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
-  Result<std::int64_t> number = receive(tid, *calls, effect.file.get(), true);
+  Result<std::int64_t> number = receive(call.tid, *calls, effect.file.get(), true);
   if (!number || is_error(*number)) return finished(*calls, number);
   InjectedCalls::Arguments arguments = calls->saved().arguments();
   arguments[3] &= ~static_cast<std::uint64_t>(MAP_ANONYMOUS);
@@ -490,8 +508,8 @@ Result<std::int64_t> Injector::place_arguments(pid_t tid, InjectedCalls& calls,
   return base;
 }
 
-Result<std::int64_t> Injector::execute(pid_t tid, const Execute& effect) {
-  Result<InjectedCalls> calls = InjectedCalls::at_entry(tid, traits_);
+Result<std::int64_t> Injector::execute(const SyscallEvent& call, const Execute& effect) {
+  Result<InjectedCalls> calls = InjectedCalls::at_entry(call, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
   const auto refuse = [&](std::int64_t error) -> Result<std::int64_t> {
     if (Status finished = calls->finish(error); !finished) {
@@ -499,12 +517,12 @@ Result<std::int64_t> Injector::execute(pid_t tid, const Execute& effect) {
     }
     return error;
   };
-  Result<std::int64_t> number = receive(tid, *calls, effect.program.get(), true);
+  Result<std::int64_t> number = receive(call.tid, *calls, effect.program.get(), true);
   if (!number) return number;
   if (is_error(*number)) return refuse(*number);
   std::uint64_t argv = effect.argv;
   if (!effect.leading_arguments.empty()) {
-    Result<std::int64_t> placed = place_arguments(tid, *calls, effect);
+    Result<std::int64_t> placed = place_arguments(call.tid, *calls, effect);
     if (!placed) return placed;
     if (is_error(*placed)) return refuse(*placed);
     argv = static_cast<std::uint64_t>(*placed);
@@ -512,15 +530,15 @@ Result<std::int64_t> Injector::execute(pid_t tid, const Execute& effect) {
   // An empty path, behind the receipt. The program's own threads can write there meanwhile: what
   // was executed in the end is verified at the exec event, and fail_execution() tells nothing of
   // what another path leads to.
-  const std::uint64_t empty = process_of(tid).page + sizeof(Receipt);
-  if (!tracee::RemoteMemory(tid).write_value(empty, kEmptyPath)) return refuse(-EFAULT);
+  const std::uint64_t empty = process_of(call.tid).page + sizeof(Receipt);
+  if (!tracee::RemoteMemory(call.tid).write_value(empty, kEmptyPath)) return refuse(-EFAULT);
   const InjectedCalls::Arguments arguments{
       static_cast<std::uint64_t>(*number), empty, argv, effect.envp, AT_EMPTY_PATH, 0};
   if (Status entering = calls->enter_next(SYS_execveat, arguments); !entering) {
     return tl::make_unexpected(entering.error());
   }
-  executions_[tid] = {calls->saved(), arguments, false};
-  if (Status resumed = tracee::resume_to_syscall(tid, 0); !resumed) {
+  executions_[call.tid] = {calls->saved(), arguments, false};
+  if (Status resumed = tracee::resume_to_syscall(call.tid, 0); !resumed) {
     return tl::make_unexpected(resumed.error());
   }
   return 0;

@@ -16,6 +16,7 @@
 #include <unordered_map>
 
 #include "base/result.h"
+#include "core/call.h"
 #include "core/effect.h"
 #include "intercept/descriptor_channel.h"
 #include "tracee/ptrace.h"
@@ -33,13 +34,20 @@ struct StopTraits {
   bool syscall_info = true;
 };
 
+// The registers of a task that still stands where `call` was seen. kTaskGone where it does not: a
+// sibling's execution has given its tid to another program (ptrace(2), "execve(2) under ptrace"),
+// whose stop must not be taken for this one.
+Result<tracee::Registers> registers_at(const SyscallEvent& call);
+
 // The calls of one stop. Leaves the task stopped; a task that dies is a kTaskGone error.
 class InjectedCalls {
  public:
   using Arguments = std::array<std::uint64_t, 6>;
 
-  // The task is in a seccomp-stop or a syscall-enter-stop.
+  // The task is in a seccomp-stop or a syscall-enter-stop, whichever call that is of.
   static Result<InjectedCalls> at_entry(pid_t tid, StopTraits traits);
+  // The same, of this very call: see registers_at().
+  static Result<InjectedCalls> at_entry(const SyscallEvent& call, StopTraits traits);
   // The task is in a syscall-exit-stop; `saved`: the registers that the program shall get back.
   static InjectedCalls at_exit(pid_t tid, const tracee::Registers& saved, StopTraits traits);
 
@@ -80,22 +88,23 @@ class Injector {
   void task_ended(pid_t tid);
   void task_executed(pid_t former, pid_t tid);
 
-  // Answers the call that the task waits in. The task stays stopped.
-  Status answer(pid_t tid, std::int64_t result) const;
+  // --- at the stop of `call`; a task that is no longer there is a kTaskGone error (registers_at)
+  // Answers the call. The task stays stopped.
+  Status answer(const SyscallEvent& call, std::int64_t result) const;
   // Ends it as Restart says.
-  Status interrupt(pid_t tid) const;
+  Status interrupt(const SyscallEvent& call) const;
   // Puts `effect.fd` into the task's table: its number, or -errno, which the program's call
   // returns. The task stays stopped.
-  Result<std::int64_t> install(pid_t tid, const InstallFd& effect);
+  Result<std::int64_t> install(const SyscallEvent& call, const InstallFd& effect);
 
   // Puts both descriptors of `effect` there: 0 or -errno, likewise.
-  Result<std::int64_t> install_pair(pid_t tid, const InstallPair& effect);
+  Result<std::int64_t> install_pair(const SyscallEvent& call, const InstallPair& effect);
   // Makes the program's mmap(2) map `effect.file`: the address or -errno, likewise.
-  Result<std::int64_t> map(pid_t tid, const MapFile& effect);
+  Result<std::int64_t> map(const SyscallEvent& call, const MapFile& effect);
 
   // Starts an execution: the task is left running towards its execveat (PTRACE_SYSCALL). An errno
   // (negative) means that nothing was started and that the program's call returns it.
-  Result<std::int64_t> execute(pid_t tid, const Execute& effect);
+  Result<std::int64_t> execute(const SyscallEvent& call, const Execute& effect);
   // Every stop of a call is shown to this first. Stops on the way of an execution belong to it:
   // true when this was one, and the task has been resumed.
   Result<bool> on_stop(const tracee::TaskEvent& event);

@@ -193,7 +193,8 @@ Result<Outcome> NotifyInterceptor::apply(Stop stop, Effect effect) {
   const std::uint64_t id = stop.cookie();
   const pid_t tid = stop.event().tid;
   if (id == kPtraceStop) {
-    return apply_at_stop(injector_, tid, std::move(effect), [this, tid] { return resume(tid, 0); });
+    return apply_at_stop(injector_, stop.event(), std::move(effect),
+                         [this, tid] { return resume(tid, 0); });
   }
   if (std::holds_alternative<Continue>(effect)) return respond(id, 0, true);
   if (const auto* value = std::get_if<Return>(&effect)) return respond(id, value->value, false);

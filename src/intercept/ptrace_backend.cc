@@ -35,11 +35,11 @@ Result<Outcome> unless_gone(const Error& error) {
   return tl::make_unexpected(error);
 }
 
-Result<Outcome> finish(const Injector& injector, pid_t tid, std::int64_t value,
+Result<Outcome> finish(const Injector& injector, const SyscallEvent& call, std::int64_t value,
                        const std::function<Status()>& resume) {
   // A failed write of registers leaves the call as the program made it: it must never run, so the
   // task is not resumed and the error ends the run.
-  if (Status finished = injector.answer(tid, value); !finished)
+  if (Status finished = injector.answer(call, value); !finished)
     return unless_gone(finished.error());
   if (Status resumed = resume(); !resumed) return unless_gone(resumed.error());
   return Outcome{.result = result_for_task(value)};
@@ -47,16 +47,17 @@ Result<Outcome> finish(const Injector& injector, pid_t tid, std::int64_t value,
 
 }  // namespace
 
-Result<Outcome> apply_at_stop(Injector& injector, pid_t tid, Effect effect,
+Result<Outcome> apply_at_stop(Injector& injector, const SyscallEvent& call, Effect effect,
                               const std::function<Status()>& resume) {
   if (std::holds_alternative<Continue>(effect)) {
+    if (auto there = registers_at(call); !there) return unless_gone(there.error());
     if (Status resumed = resume(); !resumed) return unless_gone(resumed.error());
     return Outcome{.result = 0, .known = false};
   }
   if (const auto* value = std::get_if<Return>(&effect))
-    return finish(injector, tid, value->value, resume);
+    return finish(injector, call, value->value, resume);
   if (const auto* failure = std::get_if<FailWith>(&effect)) {
-    return finish(injector, tid, -failure->error, resume);
+    return finish(injector, call, -failure->error, resume);
   }
   const auto injected = [&](Result<std::int64_t> result) -> Result<Outcome> {
     if (!result) return unless_gone(result.error());
@@ -64,19 +65,19 @@ Result<Outcome> apply_at_stop(Injector& injector, pid_t tid, Effect effect,
     return Outcome{.result = *result};
   };
   if (std::holds_alternative<Restart>(effect)) {
-    Status done = injector.interrupt(tid);
+    Status done = injector.interrupt(call);
     if (done) done = resume();
     if (!done) return unless_gone(done.error());
     return kGone;
   }
   if (const auto* descriptor = std::get_if<InstallFd>(&effect))
-    return injected(injector.install(tid, *descriptor));
+    return injected(injector.install(call, *descriptor));
   if (const auto* pair = std::get_if<InstallPair>(&effect))
-    return injected(injector.install_pair(tid, *pair));
+    return injected(injector.install_pair(call, *pair));
   if (const auto* mapping = std::get_if<MapFile>(&effect))
-    return injected(injector.map(tid, *mapping));
+    return injected(injector.map(call, *mapping));
   if (const auto* execution = std::get_if<Execute>(&effect)) {
-    Result<std::int64_t> started = injector.execute(tid, *execution);
+    Result<std::int64_t> started = injector.execute(call, *execution);
     if (!started) return unless_gone(started.error());
     if (*started == 0) return Outcome{.result = 0, .known = false};
     if (Status resumed = resume(); !resumed) return unless_gone(resumed.error());
@@ -139,9 +140,8 @@ Result<std::optional<Stop>> PtraceBackend::on_entry(const tracee::TaskEvent& eve
   if (injector_.has_executed(event.tid) &&
       injector_.guards_channel(call->number, call->arguments, *registers)) {
     // A call that is left out gets its result; others go on as they were changed.
-    const Status changed = registers->skips_syscall()
-                               ? injector_.answer(event.tid, registers->result())
-                               : registers->apply_to(event.tid);
+    const Status changed = registers->skips_syscall() ? injector_.answer(*call, registers->result())
+                                                      : registers->apply_to(event.tid);
     if (!changed) return tl::make_unexpected(changed.error());
     return resumed(event.tid);
   }
@@ -236,7 +236,8 @@ Result<Outcome> PtraceBackend::apply(Stop stop, Effect effect) {
   const bool performed =
       std::holds_alternative<Continue>(effect) || std::holds_alternative<Execute>(effect);
   if (performed) note_entry(stop.event());
-  return apply_at_stop(injector_, tid, std::move(effect), [this, tid] { return resume(tid, 0); });
+  return apply_at_stop(injector_, stop.event(), std::move(effect),
+                       [this, tid] { return resume(tid, 0); });
 }
 
 }  // namespace vitrine::intercept

@@ -66,8 +66,9 @@ class PtraceBackend final : public Interceptor {
   std::unordered_map<pid_t, Entered> entered_;  // calls in the kernel, while they are observed
 };
 
-// Answers a task that waits in a seccomp-stop or a syscall-enter-stop. `resume` lets it go on.
-Result<Outcome> apply_at_stop(Injector& injector, pid_t tid, Effect effect,
+// Answers `call`, whose task waits in a seccomp-stop or a syscall-enter-stop. `resume` lets it go
+// on. A task that does not stand there any more is neither changed nor resumed (registers_at).
+Result<Outcome> apply_at_stop(Injector& injector, const SyscallEvent& call, Effect effect,
                               const std::function<Status()>& resume);
 
 }  // namespace vitrine::intercept

@@ -1,4 +1,4 @@
-// Features of newer kernels, each of which has something to fall back on.
+// Features of newer kernels, and of most places, each of which has something to fall back on.
 //
 // A test aid: the features that the caller's VITRINE_TEST_ABSENT names (a comma-separated list)
 // count as absent, so that what is fallen back on runs on a kernel that has them. Of no use
@@ -19,6 +19,7 @@ enum class Feature : std::uint8_t {
   kGetSyscallInfo,    // PTRACE_GET_SYSCALL_INFO, 5.3
   kLandlock,          // landlock(7), 5.13
   kListener,          // SECCOMP_FILTER_FLAG_NEW_LISTENER, 5.0
+  kNamelessFolder,    // a tmpfs of the host's that can be written
   kOpenat2,           // openat2(2), 5.6
   kPidfd,             // pidfd_open(2), 5.3
   kProcMem,           // /proc/PID/mem
@@ -29,10 +30,11 @@ enum class Feature : std::uint8_t {
   kWaitKillableRecv,  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 5.19
 };
 
-inline constexpr std::array<std::string_view, 14> kFeatureNames{
-    "addfd_send", "close_range", "faccessat2",   "get_syscall_info",  "landlock",
-    "listener",   "openat2",     "pidfd",        "proc_mem",          "process_vm",
-    "seccomp",    "statx",       "sync_wake_up", "wait_killable_recv"};
+inline constexpr std::array<std::string_view, 15> kFeatureNames{
+    "addfd_send", "close_range",  "faccessat2",        "get_syscall_info",
+    "landlock",   "listener",     "nameless_folder",   "openat2",
+    "pidfd",      "proc_mem",     "process_vm",        "seccomp",
+    "statx",      "sync_wake_up", "wait_killable_recv"};
 
 // Whether a test takes it away. The variable is read once; after that this is safe in a child
 // between fork and exec.

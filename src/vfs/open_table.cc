@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <unordered_set>
+#include <set>
 #include <utility>
 
 #include "vfs/memory_file.h"
@@ -23,8 +23,12 @@ constexpr std::size_t kMaxListedBytes = 64U << 20;
 constexpr std::uint64_t kMaxSnapshotBytes = 16U << 20;
 constexpr std::uint64_t kPage = 4096;
 
-// Adds the inodes of all memory files that `process` has open. False if it cannot be known.
-bool add_open_inodes(pid_t process, DeviceNumber device, std::unordered_set<std::uint64_t>& out) {
+FileId id_of(const Attributes& seen) {
+  return {seen.stx_dev_major, seen.stx_dev_minor, seen.stx_ino};
+}
+
+// Adds what `process` has open. False if it cannot be known.
+bool add_open_files(pid_t process, std::set<FileId>& out) {
   const std::string path = "/proc/" + std::to_string(process) + "/fd";
   const UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) return errno == ENOENT || errno == ESRCH;
@@ -32,7 +36,7 @@ bool add_open_inodes(pid_t process, DeviceNumber device, std::unordered_set<std:
   if (!entries) return false;
   for (const ListEntry& entry : *entries) {
     const auto seen = attributes_at(folder.get(), entry.name.c_str(), true);
-    if (seen && device_of(*seen) == device) out.insert(seen->stx_ino);
+    if (seen) out.insert(id_of(*seen));
   }
   return true;
 }
@@ -51,9 +55,9 @@ Status OpenTable::make_room() {
 
 void OpenTable::sweep() {
   if (processes_ == nullptr) return;
-  std::unordered_set<std::uint64_t> open;
+  std::set<FileId> open;
   for (const pid_t process : processes_->processes())
-    if (!add_open_inodes(process, device_, open)) return;
+    if (!add_open_files(process, open)) return;
   std::erase_if(entries_, [&](const auto& each) {
     const bool young = each.second.serial + kYoungest >= next_serial_;
     if (each.second.bytes != 0 || young || open.contains(each.first)) return false;
@@ -78,7 +82,7 @@ std::uint64_t OpenTable::snapshot_bytes() {
 Result<OpenTable::Entry*> OpenTable::insert(int fd, DirectoryRef place, std::string path) {
   const auto seen = attributes_of(fd);
   if (!seen) return pass_on(seen.error());
-  Entry& entry = entries_[seen->stx_ino];
+  Entry& entry = entries_[id_of(*seen)];
   entry = {};
   entry.place = std::move(place);
   entry.path = std::move(path);
@@ -86,14 +90,15 @@ Result<OpenTable::Entry*> OpenTable::insert(int fd, DirectoryRef place, std::str
   return &entry;
 }
 
-Result<UniqueFd> OpenTable::grant_folder(DirectoryRef folder, std::string path, bool path_only) {
-  if (path_only) {
+Result<UniqueFd> OpenTable::grant_folder(DirectoryRef folder, std::string path, int flags) {
+  if ((flags & O_PATH) != 0) {
     auto fd = grant_path(std::move(folder), std::move(path));
     if (fd) find(*attributes_of(fd->get()))->folder = true;
     return fd;
   }
   if (auto status = make_room(); !status) return pass_on(status.error());
-  auto held = create_sealed_file({});
+  auto held = folders_.create(flags);
+  if (!held) held = create_sealed_file({});
   if (!held) return held;
   UniqueFd granted(::fcntl(held->get(), F_DUPFD_CLOEXEC, 3));
   if (!granted) return fail_errno("F_DUPFD");
@@ -137,8 +142,8 @@ Result<UniqueFd> OpenTable::grant_snapshot(std::string_view content, DirectoryRe
 }
 
 OpenTable::Entry* OpenTable::find(const Attributes& seen) {
-  if (!is_memory_file(seen)) return nullptr;
-  const auto found = entries_.find(seen.stx_ino);
+  if (!is_memory_file(seen) && type_of(seen) != S_IFDIR) return nullptr;
+  const auto found = entries_.find(id_of(seen));
   return found == entries_.end() ? nullptr : &found->second;
 }
 
@@ -146,7 +151,7 @@ void OpenTable::keep_listing(Entry& entry, Listing listing) {
   listed_bytes_ -= entry.listing.bytes();
   entry.listing = {};
   if (listed_bytes_ + listing.bytes() > kMaxListedBytes) {
-    for (auto& [inode, other] : entries_) {
+    for (auto& [id, other] : entries_) {
       other.listing = {};
       other.listed = false;
     }

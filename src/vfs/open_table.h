@@ -1,20 +1,26 @@
 // OpenTable: what the descriptors that stand for something else stand for.
 //
-// A folder, and a file opened O_PATH that no host file backs, is granted as a placeholder: a fresh,
-// empty, sealed memory file. A synthetic file is granted as a sealed snapshot. The guest's
-// descriptor is recognised by the inode of that memory file, never by its number.
+// A folder is granted as a placeholder: a fresh folder without a name, or an empty, sealed memory
+// file where none can be made; so is what is opened O_PATH that no host file backs. A synthetic
+// file is granted as a sealed snapshot. The guest's descriptor is recognised by the device and
+// inode of that file, never by its number.
 #pragma once
 
 #include <cstdint>
-#include <unordered_map>
+#include <map>
+#include <tuple>
 #include <vector>
 
 #include "base/result.h"
 #include "vfs/filesystem.h"
 #include "vfs/listing.h"
+#include "vfs/nameless_folders.h"
 #include "vfs/place.h"
 
 namespace vitrine::vfs {
+
+// Device (major, minor) and inode.
+using FileId = std::tuple<std::uint32_t, std::uint32_t, std::uint64_t>;
 
 class OpenTable {
  public:
@@ -37,7 +43,8 @@ class OpenTable {
 
   void attach(const ProcessView* processes) { processes_ = processes; }
 
-  Result<UniqueFd> grant_folder(DirectoryRef folder, std::string path, bool path_only);
+  // `flags`: of open(2).
+  Result<UniqueFd> grant_folder(DirectoryRef folder, std::string path, int flags);
   Result<UniqueFd> grant_path(DirectoryRef place, std::string path);
   Result<UniqueFd> grant_snapshot(std::string_view content, DirectoryRef place,
                                   const Attributes& attributes, std::string path);
@@ -68,7 +75,8 @@ class OpenTable {
   std::size_t listed_bytes_ = 0;
   std::uint64_t snapshot_bytes_ = 0;
   const ProcessView* processes_ = nullptr;
-  std::unordered_map<std::uint64_t, Entry> entries_;  // by inode
+  NamelessFolders folders_;
+  std::map<FileId, Entry> entries_;
 };
 
 }  // namespace vitrine::vfs

@@ -35,9 +35,10 @@ Result<TreeFileSystem::Described> TreeFileSystem::describe(GuestFd fd) {
   if (!seen) return fail(seen.error().code == ENOENT ? EBADF : seen.error().code, "fstat");
   Described result;
   result.seen = *seen;
+  result.entry = table_.find(*seen);
+  if (result.entry != nullptr) return result;
   if (table_.is_memory_file(*seen)) {
-    result.entry = table_.find(*seen);
-    if (result.entry == nullptr) result.node = scratch_.node_of_memory_file(seen->stx_ino);
+    result.node = scratch_.node_of_memory_file(seen->stx_ino);
   } else if (type_of(*seen) == S_IFCHR) {
     result.device = device_of_number({seen->stx_rdev_major, seen->stx_rdev_minor});
   }
@@ -263,9 +264,9 @@ Result<std::string> TreeFileSystem::name_of_descriptor(GuestFd fd) {
   if (length < 0) return fail(EBADF, "readlink");
   const std::string_view name(text.data(), static_cast<std::size_t>(length));
   // "pipe:[7]", "socket:[8]", "anon_inode:[eventfd]"; terminals and the guest's own memory files.
-  const bool host_file =
-      type_of(described->seen) == S_IFREG && !table_.is_memory_file(described->seen);
-  if (!name.starts_with('/') || !host_file) return std::string(name);
+  const bool of_no_host_file =
+      type_of(described->seen) == S_IFCHR || table_.is_memory_file(described->seen);
+  if (!name.starts_with('/') || of_no_host_file) return std::string(name);
   return tree_.guest_path_of(name).value_or("/(unreachable)");
 }
 

@@ -96,7 +96,7 @@ Result<Opened> TreeFileSystem::open_folder(Place place, int flags) {
   if (place.scratch() && !path_only && !place.scratch()->permits(R_OK)) return fail(EACCES, "open");
   std::string path = Resolver::path_of(place);
   auto fd = table_.grant_folder(std::make_shared<const Directory>(std::move(place)),
-                                std::move(path), path_only);
+                                std::move(path), flags);
   if (!fd) return pass_on(fd.error());
   return Opened{std::move(*fd)};
 }

@@ -1,5 +1,5 @@
-"""A folder's descriptor: its records by the old call and by the new, reading it, positions, O_PATH."""
-import ctypes, errno, os, struct, sys
+"""A folder's descriptor: its records by the old call and by the new, what is no way to read it, positions, O_PATH."""
+import ctypes, errno, fcntl, mmap, os, select, struct, sys
 
 os.chdir(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
@@ -68,3 +68,13 @@ os.waitpid(child, 0)
 name = os.open("folder", os.O_PATH)
 print("path only", attempt(os.read, name, 1), list(records(name, GETDENTS, 300)), attempt(os.listdir, name))
 print("sync", attempt(os.fsync, fd), attempt(os.fdatasync, fd), attempt(os.posix_fadvise, file, 0, 0, 0))
+
+if len(sys.argv) > 2: sys.exit()  # what the rest is about is not to be had here
+for flags in (0, os.O_DIRECTORY, os.O_NONBLOCK, os.O_CLOEXEC | os.O_NOFOLLOW | os.O_APPEND):
+    print(oct(fcntl.fcntl(os.open(".", flags), fcntl.F_GETFL)), end=" ")
+F_ADD_SEALS = 1033
+for each in (fd, sub, os.open("/usr/lib", os.O_RDONLY), os.open("/proc/self", os.O_RDONLY)):
+    print("not a file", attempt(os.read, each, 1), attempt(os.pread, each, 1, 0), attempt(os.readv, each, [bytearray(1)]), attempt(os.write, each, b"x"),
+          attempt(mmap.mmap, each, 4096, mmap.MAP_PRIVATE, mmap.PROT_READ), attempt(os.sendfile, file, each, 0, 1), attempt(os.copy_file_range, each, file, 1),
+          attempt(os.ftruncate, each, 0), attempt(os.posix_fallocate, each, 0, 1), attempt(os.splice, each, os.pipe()[1], 1), attempt(select.epoll().register, each),
+          attempt(fcntl.fcntl, each, F_ADD_SEALS, 1), select.select([each], [each], [], 0) == ([each], [each], []), attempt(os.lseek, each, -1, os.SEEK_SET))

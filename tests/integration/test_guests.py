@@ -48,6 +48,11 @@ class Guests(Case):
     def test_directories(self):
         self.compare("directories", ["--processes", "2"])
 
+    def test_directories_where_no_folder_can_be_made(self):
+        os.environ["VITRINE_TEST_ABSENT"] = "nameless_folder"
+        self.addCleanup(os.environ.pop, "VITRINE_TEST_ABSENT")
+        self.compare("directories", ["--processes", "2"], ["in brief"], users=False)
+
     def test_limits(self):
         self.compare("limits", ["--processes", "4"])
 

@@ -342,6 +342,20 @@ open("/tmp/single", "w").write("one file")
                 os.close(fd)
         self.everywhere(check)
 
+    def test_a_passed_descriptor_does_not_tell_the_hosts_path(self):
+        def check(shop, backend):
+            folder = os.open(shop.path, os.O_RDONLY)
+            file = os.open(shop.file("secret"), os.O_RDONLY)
+            code = ("import os, sys\n"
+                    "for fd in sys.argv[1:]: print(os.readlink('/proc/self/fd/' + fd))")
+            run = shop.run([PYTHON, "-c", code, str(folder), str(file)],
+                           ["--pass-fd", str(folder), "--pass-fd", str(file)], backend=backend,
+                           pass_fds=(folder, file))
+            self.assertPrints(run, "/(unreachable)\n" * 2)
+            os.close(folder)
+            os.close(file)
+        self.everywhere(check, users=False)
+
     def test_records_to_descriptors(self):
         def check(shop, backend):
             reports, audits = os.pipe(), os.pipe()

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,16 +11,6 @@
 #include "tracee/usage.h"
 
 namespace vitrine::syscalls {
-namespace {
-
-// Python looks for many files that exist nowhere. Only what the host has, and the run is not shown,
-// was kept from the program: that alone is a denial.
-bool exists_on_host(const std::string& path) {
-  struct stat status {};
-  return ::lstat(path.c_str(), &status) == 0 || errno == EACCES;
-}
-
-}  // namespace
 
 Answer proceed() { return {Continue{}, {Action::kAllow, 0, "registers"}}; }
 Answer serve(std::int64_t value) { return {Return{value}, {Action::kServe, 0, "served"}}; }
@@ -73,8 +62,10 @@ Answer answer_error(Context& context, const Error& error) {
   const int code = error.code == 0 ? EIO : error.code;
   const std::string& rule = context.files.deciding_rule();
   const bool hidden = rule == "default" || rule.starts_with("--hide") || rule.ends_with("#hide");
+  // Python looks for many files that exist nowhere. Only what the host has, and the run is not
+  // shown, was kept from the program: that alone is a denial.
   const bool kept_away =
-      (code == ENOENT || code == EACCES) && hidden && exists_on_host(context.files.missing_path());
+      (code == ENOENT || code == EACCES) && hidden && context.files.host_may_have_missing();
   if (code == EROFS || kept_away) return deny(code, rule);
   Answer made = serve_error(code);
   made.decision.rule = rule;

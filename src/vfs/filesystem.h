@@ -105,8 +105,9 @@ class FileSystem {
   virtual const std::string& deciding_rule() const = 0;
   // Canonical guest path that the last lookup arrived at (or as far as it came).
   virtual const std::string& resolved_path() const = 0;
-  // The same where it failed, with the names that were not come to.
-  virtual std::string missing_path() const = 0;
+  // Whether the host may have what the last lookup did not find: it was kept from the program then,
+  // and is not merely missing.
+  virtual bool host_may_have_missing() = 0;
 
   // From now on every lookup tells `watcher` of the links that it follows and of where it ends or
   // fails. Watching costs a copy of each path.

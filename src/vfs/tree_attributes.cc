@@ -41,6 +41,7 @@ TreeFileSystem::TreeFileSystem(const Options& options)
       shared_(options.max_memory_files != 0 ? options.max_memory_files : kMaxSharedMappings),
       proc_(options.identity, options.inode_seed),
       resolver_(tree_, proc_, options.use_openat2),
+      host_(options.use_openat2),
       table_(options.max_open_entries != 0 ? options.max_open_entries : 4096),
       system_{nullptr, options, monotonic_now()},
       built_at_(now()) {

@@ -8,6 +8,7 @@
 
 #include "vfs/file_locks.h"
 #include "vfs/filesystem.h"
+#include "vfs/host_presence.h"
 #include "vfs/mount_tree.h"
 #include "vfs/open_table.h"
 #include "vfs/proc.h"
@@ -27,7 +28,7 @@ class TreeFileSystem final : public FileSystem {
   void attach(const ProcessView* processes) override;
   const std::string& deciding_rule() const override { return resolver_.last_rule(); }
   const std::string& resolved_path() const override { return resolver_.last_path(); }
-  std::string missing_path() const override { return resolver_.last_whole_path(); }
+  bool host_may_have_missing() override { return host_.may_have(resolver_.last_whole_path()); }
   void watch(std::function<void(Sighting)> watcher) override {
     resolver_.watch(std::move(watcher));
   }
@@ -163,6 +164,7 @@ class TreeFileSystem final : public FileSystem {
   SharedMemory shared_;
   Proc proc_;
   Resolver resolver_;
+  HostPresence host_;
   OpenTable table_;
   FileLocks locks_{[this](const FileLock& lock) { return is_held(lock); }};
   SystemView system_;

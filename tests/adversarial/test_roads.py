@@ -1,6 +1,7 @@
 """Roads from what was granted to what was not: a descriptor as a lever, a folder's "..", /proc of others,
 pipes and sockets among shown files. What the host holds afterwards decides, and what the program learned."""
 
+import ctypes
 import shutil
 import socket
 
@@ -149,6 +150,57 @@ print("done")
         os.mkfifo(os.path.join(folder, "fifo"))
         with self.assertRaises(subprocess.TimeoutExpired):
             shop.native([PYTHON, "-c", self.BLOCKING, folder], timeout=1)
+
+    # --- a mount of the host whose server is gone
+
+    LOOKING = """
+import os, sys
+folder = sys.argv[1]
+for path in (folder, folder + "/a", folder + "/a/b", folder + "/../" + os.path.basename(folder) + "/a"):
+    for call in (os.stat, os.lstat, os.readlink, os.listdir, os.chmod, open):
+        try: call(path, 0o600) if call is os.chmod else call(path)
+        except FileNotFoundError: pass
+print("done")
+"""
+
+    def dead_mount(self, shop):
+        """A FUSE mount that nobody serves, for processes that call what is returned before exec."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        folder = os.path.join(shop.path, "dead")
+        os.mkdir(folder)
+        try:
+            server = os.open("/dev/fuse", os.O_RDWR)
+        except OSError as error:
+            self.skipTest(f"/dev/fuse: {error.strerror}")
+        self.addCleanup(os.close, server)
+        options = f"fd={server},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+
+        def enter():
+            private = 0x44000  # MS_REC | MS_PRIVATE
+            done = (libc.unshare(0x20000), libc.mount(b"none", b"/", None, private, None),
+                    libc.mount(b"fuse", folder.encode(), b"fuse", 0, options))
+            if any(done):
+                raise OSError(ctypes.get_errno(), "mounting FUSE")
+        return folder, enter
+
+    @unittest.skipUnless(os.getuid() == 0, "only root can mount")
+    def test_a_mount_whose_server_is_gone(self):
+        def check(shop, backend):
+            folder, enter = self.dead_mount(shop)
+            run = shop.run([PYTHON, "-c", self.LOOKING, folder], ["--wall", "10s"], backend=backend,
+                           preexec_fn=enter, timeout=20)
+            self.assertEqual((run.status, run.out), (0, b"done\n"))
+            self.assertLess(run.seconds, 5)
+            self.assertEqual(len(run.denials("readlink")), 4)
+        self.everywhere(check)
+
+    @unittest.skipUnless(os.getuid() == 0, "only root can mount")
+    def test_natively_it_holds_whoever_looks(self):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        folder, enter = self.dead_mount(shop)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            shop.native([PYTHON, "-c", self.LOOKING, folder], preexec_fn=enter, timeout=1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+// What the host has where the run is shown nothing, and where that is not looked at.
+#include "vfs/host_presence.h"
+
+#include <gtest/gtest.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace vitrine::vfs {
+namespace {
+
+// With openat2(2) and without.
+class HostPresenceTest : public ::testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    std::string pattern = std::filesystem::temp_directory_path() / "vitrine-presence-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder_ = std::filesystem::canonical(pattern);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  // A table in which /proc is of the type `type`.
+  std::string table(const std::string& type, const std::string& above = "tmpfs") {
+    const std::string path = folder_ / "mounts";
+    std::ofstream(path) << "none / " << above << " rw 0 0\nproc /proc " << type << " rw 0 0\n";
+    return path;
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_P(HostPresenceTest, TellsWhatIsThereFromWhatIsNot) {
+  HostPresence host(GetParam());
+  std::ofstream(folder_ / "file");
+  std::filesystem::create_symlink("/nonexistent", folder_ / "link");
+  EXPECT_TRUE(host.may_have("/"));
+  EXPECT_TRUE(host.may_have(folder_));
+  EXPECT_TRUE(host.may_have(folder_ / "file"));
+  EXPECT_TRUE(host.may_have(folder_ / "link"));
+  EXPECT_FALSE(host.may_have(folder_ / "missing"));
+  EXPECT_FALSE(host.may_have(folder_ / "missing/below"));
+  EXPECT_FALSE(host.may_have(folder_ / "file/below"));
+}
+
+TEST_P(HostPresenceTest, EntersLocalMounts) {
+  HostPresence host(GetParam(), table("proc"));
+  EXPECT_TRUE(host.may_have("/proc"));
+  EXPECT_TRUE(host.may_have("/proc/self"));
+  EXPECT_TRUE(host.may_have("/proc/version"));
+  EXPECT_FALSE(host.may_have("/proc/missing"));
+}
+
+TEST_P(HostPresenceTest, EntersNoMountOfAnotherKind) {
+  EXPECT_TRUE(HostPresence(GetParam(), table("nfs4")).may_have("/proc/missing"));
+  EXPECT_TRUE(HostPresence(GetParam(), table("fuse.sshfs")).may_have("/proc/missing"));
+  EXPECT_TRUE(HostPresence(GetParam(), table("proc", "autofs")).may_have("/proc/missing"));
+}
+
+TEST_P(HostPresenceTest, EntersNoMountThatItDoesNotKnow) {
+  EXPECT_TRUE(HostPresence(GetParam(), "/nonexistent").may_have("/proc/missing"));
+}
+
+TEST_P(HostPresenceTest, FollowsNoLinkIntoAMount) {
+  HostPresence host(GetParam(), table("proc"));
+  std::filesystem::create_symlink("/proc", folder_ / "link");
+  EXPECT_TRUE(host.may_have(folder_ / "link/missing"));
+  EXPECT_TRUE(host.may_have("/proc/../proc/missing"));
+}
+
+TEST_P(HostPresenceTest, WhatMayNotBeLookedAtCounts) {
+  HostPresence host(GetParam());
+  std::filesystem::create_directory(folder_ / "closed");
+  ASSERT_EQ(chmod((folder_ / "closed").c_str(), 0), 0);
+  constexpr uid_t kNobody = 65534;
+  if (getuid() == 0) setfsuid(kNobody);  // root may look everywhere
+  EXPECT_TRUE(host.may_have(folder_ / "closed/missing"));
+  setfsuid(getuid());
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, HostPresenceTest, ::testing::Bool(),
+                         [](const auto& each) { return each.param ? "Openat2" : "ByName"; });
+
+}  // namespace
+}  // namespace vitrine::vfs

@@ -1,9 +1,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -296,6 +301,101 @@ TEST(JsonSink, SlowReaderGetsWholeLinesAndTheCountOfTheRest) {
   EXPECT_GT(end["events_left_out"], 0);
   EXPECT_EQ(end["events_left_out"], 100000 - (lines.size() - 2));
   EXPECT_TRUE(problems(copy).empty());
+}
+
+// In a process of its own: filters stay.
+enum class Child { kRight, kWrong, kNotPossible };
+
+template <typename Body>
+void expect_in_child(Body body) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(30);
+    const bool possible = body();
+    const bool wrong = ::testing::Test::HasFailure();
+    ::_exit(static_cast<int>(wrong      ? Child::kWrong
+                             : possible ? Child::kRight
+                                        : Child::kNotPossible));
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "it hangs";
+  const auto how = static_cast<Child>(WEXITSTATUS(status));
+  if (how == Child::kNotPossible) GTEST_SKIP() << "no such seccomp filter is to be had";
+  EXPECT_EQ(how, Child::kRight);
+}
+
+bool install(std::vector<sock_filter> code, unsigned flags) {
+  const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) >= 0;
+}
+
+// From here on the system has no more threads.
+bool refuse_threads() {
+  return install({BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
+                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)},
+                 0);
+}
+
+// From here on every write(2) to `fd` waits for ever, as with a file system that does not answer.
+bool hang_writes_to(int fd) {
+  return install({BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 0, 3),
+                  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
+                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(fd), 0, 1),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)},
+                 SECCOMP_FILTER_FLAG_NEW_LISTENER);
+}
+
+TEST(JsonSink, RefusedThreadLosesNothing) {
+  expect_in_child([] {
+    const UniqueFd log = memory_file();
+    const auto sink = make_json_sink(another(log), {});
+    sink->write(StartRecord{});
+    if (!refuse_threads()) return false;
+    sink->start();
+    for (int i = 0; i < 40000; ++i) sink->write(denied_open());  // more than may wait
+    EXPECT_GT(content(log).size(), 1U << 20) << "it does not wait for the end";
+    EXPECT_TRUE(sink->finish(Report{}));
+    EXPECT_EQ(lines_of(content(log)).size(), 40002U);
+    EXPECT_TRUE(problems(log).empty());
+    return true;
+  });
+}
+
+TEST(JsonSink, RefusedThreadAndStalledReaderStallTheWriterForAMoment) {
+  expect_in_child([] {
+    Pipe pipe;
+    const auto sink = make_json_sink(std::move(pipe.writing), {});
+    sink->write(StartRecord{});
+    if (!refuse_threads()) return false;
+    sink->start();
+    const Nanoseconds before = monotonic_now();
+    for (int i = 0; i < 40000; ++i) sink->write(denied_open());
+    EXPECT_LT(monotonic_now() - before, std::chrono::seconds(3));
+    EXPECT_FALSE(sink->health());
+    EXPECT_FALSE(sink->finish(Report{}));
+    return true;
+  });
+}
+
+TEST(JsonSink, HangingFileIsGivenUp) {
+  expect_in_child([] {
+    UniqueFd log = memory_file();
+    if (!hang_writes_to(log.get())) return false;
+    const auto sink = make_json_sink(std::move(log), {});
+    sink->start();
+    sink->write(denied_open());
+    const Nanoseconds before = monotonic_now();
+    EXPECT_FALSE(sink->finish(Report{}));
+    EXPECT_LT(monotonic_now() - before, std::chrono::seconds(kFinishSeconds + 3));
+    return true;
+  });
 }
 
 TEST(JsonSink, WhatWaitsReachesTheFileSoon) {

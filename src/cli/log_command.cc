@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "audit/escape.h"
 #include "audit/log_filter.h"
 #include "audit/log_html.h"
 #include "audit/log_show.h"
@@ -98,27 +99,31 @@ int show(const LogArguments& arguments) {
   return finish(output, for_each_line(arguments.operands[0], print, true));
 }
 
+std::string sentences_of(const audit::Verification& result, const std::string& log) {
+  const std::string name = audit::escape(log) + ": ";
+  std::string text;
+  for (const std::string& problem : result.problems) text += name + problem + "\n";
+  if (!text.empty()) return text;
+  text = name + "intact, " + std::to_string(result.lines) + " lines, sha256 " + result.sha256;
+  if (result.events_left_out > 0) {
+    text += ", " + std::to_string(result.events_left_out) + " events left out by vitrine itself";
+  }
+  return text + "\n";
+}
+
 int verify(const LogArguments& arguments) {
-  Result<UniqueFd> fd = open_log(arguments.operands[0]);
+  const std::string& log = arguments.operands[0];
+  Result<UniqueFd> fd = open_log(log);
   if (!fd) return log_failure(fd.error().message());
   std::optional<Progress> progress;
-  progress.emplace(arguments.operands[0], size_of(*fd), false);
+  progress.emplace(log, size_of(*fd), false);
   const Result<audit::Verification> result =
       audit::verify_log(std::move(*fd), [&](std::uint64_t bytes) { progress->at(bytes); });
   progress.reset();
-  if (!result) return log_failure(arguments.operands[0] + ": " + result.error().message());
-  for (const std::string& problem : result->problems) {
-    std::printf("%s: %s\n", arguments.operands[0].c_str(), problem.c_str());
-  }
-  if (!result->problems.empty()) return kExitDiffers;
-  std::printf("%s: intact, %llu lines, sha256 %s", arguments.operands[0].c_str(),
-              static_cast<unsigned long long>(result->lines), result->sha256.c_str());
-  if (result->events_left_out > 0) {
-    std::printf(", %llu events left out by vitrine itself",
-                static_cast<unsigned long long>(result->events_left_out));
-  }
-  std::printf("\n");
-  return 0;
+  if (!result) return log_failure(log + ": " + result.error().message());
+  StandardOutput output;
+  output.append(sentences_of(*result, log));
+  return finish(output, result->problems.empty() ? kExitOk : kExitDiffers);
 }
 
 int summary(const LogArguments& arguments) {

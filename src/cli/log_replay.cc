@@ -16,8 +16,10 @@ namespace {
 using audit::Json;
 using policy::Explanation;
 
+// A log may differ in as many ways as it has lines, and hold paths of any length.
 constexpr std::size_t kMaxGroups = 1000;
-constexpr std::size_t kMaxAnswers = 100000;
+constexpr std::size_t kMaxGroupBytes = 8 << 20;
+constexpr std::size_t kMaxAnswerBytes = 8 << 20;
 
 bool is_refusal(Action action) { return action == Action::kDeny || action == Action::kKill; }
 
@@ -65,7 +67,8 @@ void Replay::add(const audit::LogLine& line) {
                        (was_refused || !sees_the_same(line.json, answer.explanation.decision));
   const bool of_command_line = is_of_command_line(audit::text_field(line.json, "rule"));
   // What is refused whatever the paths are is told even where the rest is not.
-  if ((!answer.told && !answer.refused && was_refused) || (differs && of_command_line)) {
+  const bool open = answer.path_unknown || (!answer.told && was_refused);
+  if ((open && !answer.refused) || (differs && of_command_line)) {
     ++untold_;
     return;
   }
@@ -80,15 +83,20 @@ Replay::Answer Replay::answer_call(const std::string& syscall, const Json& call)
   if (answer.refused) return answer;
   answer.told = general.decision.action == Action::kAllow;
   const bool writes = audit::writes_files(call);
+  bool path_unknown = false;
+  bool all_told = true;
   for (const std::string& path : audit::call_paths(call)) {
     const std::optional<audit::Unescaped> raw = audit::unescape(path);
-    if (!raw || !raw->bytes.starts_with('/') || has_dot_dot(raw->bytes)) {
-      answer.told = false;
+    if (!raw || raw->left_out > 0 || !raw->bytes.starts_with('/') || has_dot_dot(raw->bytes)) {
+      path_unknown = true;
       continue;
     }
     answer = answer_path(syscall, tidy_path(raw->bytes), writes);
     if (answer.refused) return answer;
+    all_told = all_told && answer.told;
   }
+  answer.told = answer.told && all_told;
+  answer.path_unknown = path_unknown;
   return answer;
 }
 
@@ -97,8 +105,13 @@ const Replay::Answer& Replay::answer_path(const std::string& syscall, const std:
   const std::string key = syscall + (writes ? " w " : " r ") + path;
   const auto known = answers_.find(key);
   if (known != answers_.end()) return known->second;
-  if (answers_.size() >= kMaxAnswers) answers_.clear();
-  return answers_[key] = decide_path(syscall, path, writes);
+  Answer answer = decide_path(syscall, path, writes);
+  answer_bytes_ += 2 * key.size() + answer.explanation.note.size() + sizeof answer;
+  if (answer_bytes_ > kMaxAnswerBytes) {
+    answers_.clear();
+    answer_bytes_ = 0;
+  }
+  return answers_[key] = std::move(answer);
 }
 
 Replay::Answer Replay::decide_path(const std::string& syscall, const std::string& path,
@@ -128,8 +141,12 @@ void Replay::note_difference(const audit::LogLine& line, const Explanation& expl
   const auto known = groups_.find(key);
   if (known != groups_.end()) {
     ++known->second.count;
-  } else if (groups_.size() < kMaxGroups) {
-    groups_[std::move(key)] = {1, audit::readable_line(line, false), std::move(answer)};
+  } else if (groups_.size() < kMaxGroups && group_bytes_ < kMaxGroupBytes) {
+    Group group{1, audit::readable_line(line, false), std::move(answer)};
+    group_bytes_ += key.size() + group.example.size() + group.answer.size();
+    groups_[std::move(key)] = std::move(group);
+  } else {
+    ++not_listed_;
   }
 }
 
@@ -140,6 +157,7 @@ std::string Replay::text() const {
     if (group.count > 1) out += "   (" + std::to_string(group.count) + " times)";
     out += "\n    would be: " + group.answer + "\n";
   }
+  if (not_listed_ > 0) out += "and " + std::to_string(not_listed_) + " calls that are not listed\n";
   out += std::to_string(different_) + " of " + std::to_string(compared_) +
          " calls would be decided differently";
   if (untold_ > 0) {

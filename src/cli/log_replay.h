@@ -34,6 +34,7 @@ class Replay {
     bool refused = false;
     bool told = true;
     policy::Explanation explanation;
+    bool path_unknown = false;  // one of its paths cannot be put to the policy
   };
   struct Group {
     std::uint64_t count = 0;
@@ -47,7 +48,10 @@ class Replay {
 
   policy::Policy policy_;
   std::map<std::string, Answer> answers_;  // by call, use and path: explaining asks the host
+  std::size_t answer_bytes_ = 0;           // about
   std::map<std::string, Group> groups_;
+  std::size_t group_bytes_ = 0;
+  std::uint64_t not_listed_ = 0;  // of the different ones: their group found no room
   std::uint64_t compared_ = 0;
   std::uint64_t untold_ = 0;
   std::uint64_t different_ = 0;

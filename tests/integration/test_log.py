@@ -1,0 +1,233 @@
+"""`vitrine log`, on logs written by hand: what is wrong with words and lines is said, output that fails is an
+error, and logs of any content are read in bounds. Real runs' logs are in test_audit.py and test_page.py."""
+
+import hashlib
+import json
+import stat
+
+from harness import *
+
+MIB = 1 << 20
+START = {"type": "start", "schema": 1, "argv": ["x"], "profiles": []}
+KINDS = {"show": [], "summary": [], "verify": [], "replay": ["--profile", "python"], "html": ["-o", "-"]}
+
+
+def call(seq=1, syscall="openat", path="/etc/hosts", decision="serve", rule="python:files[0]", result=3, **more):
+    error = {"errno": more.pop("errno")} if "errno" in more else {}
+    return {"type": "syscall", "seq": seq, "t_us": seq, "pid": 1, "tid": 1, "syscall": syscall,
+            "args": {"path": path, "flags": more.pop("flags", "O_RDONLY")}, **more,
+            "decision": decision, "rule": rule, "result": result, **error}
+
+
+def refused(seq=1, **fields):
+    return call(seq, **{"decision": "deny", "rule": "default", "result": -2, "errno": "ENOENT", **fields})
+
+
+class LogCommand(Case):
+    def setUp(self):
+        self.shop = Workshop()
+        self.addCleanup(self.shop.close)
+
+    def log(self, records, name="log.jsonl"):
+        """A whole log of these lines: records, or text as it is. Returns its path."""
+        lines = [each if isinstance(each, str) else json.dumps(each) for each in (START, *records)]
+        body = "".join(line + "\n" for line in lines).encode()
+        end = {"type": "end", "lines": len(lines), "events_left_out": 0, "sha256": hashlib.sha256(body).hexdigest()}
+        return self.shop.file(name, body + json.dumps(end).encode() + b"\n")
+
+    def tool(self, *words, **kwargs):
+        kwargs = {"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL, **kwargs}
+        return subprocess.run([self.shop.vitrine, "log", *words], cwd=self.shop.path, stderr=subprocess.PIPE,
+                              timeout=120, **kwargs)
+
+    def assertRefused(self, done, why):
+        self.assertRegex(done.stderr.decode(), "vitrine: log: .*" + why)
+        self.assertEqual((done.returncode, done.stdout or b""), (125, b""))
+
+    # --- words
+
+    def test_words_that_are_wrong_are_named(self):
+        log = self.log([call()])
+        for words, why in (
+                ([], "a command is needed"), (["shwo", log], "no such command: shwo"),
+                (["show"], "show needs one LOG"), (["show", log, log], "show needs one LOG"),
+                (["show", "--denied=1", log], "--denied: takes no value"),
+                (["show", log, "--path"], "--path: needs a value"),
+                (["show", log, "--paths", "x"], "--paths: no such option"),
+                (["verify", log, "--denied"], "--denied: no such option"),
+                (["show", log, "--", "--denied"], "show needs one LOG"),
+                (["show", log, "--pid", "0"], "--pid: .* from 1 to"),
+                (["show", log, "--pid", "18446744073709551617"], "--pid: "),
+                (["show", log, "--since", "1x"], "--since: .*not a duration"),
+                (["show", log, "--until", "-1s"], "--until: .*not a duration"),
+                (["show", log, "--decision", "denied"], "--decision: must be"),
+                (["html", log], "html needs -o FILE"), (["replay", log], "replay needs --profile"),
+                (["replay", log, "--profile", "none-such"], "none-such"),
+                *(([kind, *more, "none.jsonl"], "none.jsonl: No such file")
+                  for kind, more in KINDS.items()),
+                *(([kind, *more, "/etc"], "/etc: read: Is a directory") for kind, more in KINDS.items())):
+            with self.subTest(words=words):
+                self.assertRefused(self.tool(*words), why)
+
+    def test_words_in_any_order_and_form(self):
+        log = self.log([call(), refused(2, path="/etc/shadow")])
+        plain = self.tool("show", log, "--path", "/etc/sh*").stdout
+        self.assertEqual(plain.count(b"\n"), 1)
+        os.rename(log, self.shop.path + "/--log")
+        for words in (["--path=/etc/sh*", "--", "--log"], ["--path", "/none", "--path", "/etc/sh*", "--", "--log"]):
+            self.assertEqual(self.tool("show", *words).stdout, plain)
+        with open(self.shop.path + "/--log", "rb") as f:
+            self.assertEqual(self.tool("show", "-", "--path", "/etc/sh*", stdin=f).stdout, plain)
+
+    # --- lines
+
+    def test_unreadable_lines_are_named_and_the_rest_is_shown(self):
+        log = self.log([call(), *["no JSON"] * 7, "[" * 99, refused(2)])
+        for kind, more in KINDS.items():
+            with self.subTest(kind=kind):
+                done = self.tool(kind, log, *more)
+                self.assertEqual(done.returncode, 1)
+                if kind == "verify":
+                    self.assertIn(b"line 10: nested too deeply\n", done.stdout)
+                    continue
+                said = done.stderr.decode().splitlines()
+                self.assertEqual([line.partition(".jsonl: ")[2] for line in said],
+                                 [f"line {n}: not a JSON object" for n in range(3, 8)]
+                                 + ["8 unreadable lines in all"])
+                self.assertNotEqual(done.stdout, b"")
+        self.assertEqual(self.tool("show", log, "--syscall", "openat").stdout.count(b"\n"), 2)
+
+    # A name in a message is no road to the terminal.
+    def test_the_logs_own_name_is_escaped(self):
+        name = "\x1b[2J.jsonl"
+        self.log([call()], name)
+        for words in (["verify", name], ["verify", name + "x"], ["html", name, "-o", "-"], ["show", name + "x"]):
+            done = self.tool(*words)
+            self.assertNotIn(b"\x1b", done.stdout + done.stderr)
+            self.assertIn(b"\\x1b[2J", done.stdout + done.stderr)
+
+    # --- output
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        log = self.log([call()])
+        for kind, more in KINDS.items():
+            with self.subTest(kind=kind), open("/dev/full", "wb") as full:
+                self.assertRefused(self.tool(kind, log, *more, stdout=full), "No space left")
+        self.assertRefused(self.tool("html", log, "-o", "/dev/full/page"), "Not a directory")
+
+    def test_who_reads_no_further_ends_it(self):
+        line = json.dumps(call()) + "\n"
+        endless = [PYTHON, "-I", "-S", "-c", "import sys\nwhile True: sys.stdout.write(sys.argv[1] * 1000)", line]
+        with subprocess.Popen(endless, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as log:
+            with subprocess.Popen([self.shop.vitrine, "log", "show", "-"], stdin=log.stdout,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) as show:
+                log.stdout.close()
+                self.assertIn(b"/etc/hosts", show.stdout.readline())
+                show.stdout.close()
+                try:
+                    status = show.wait(20)
+                except subprocess.TimeoutExpired:
+                    status = "reads on"
+                    show.kill()
+                self.assertEqual((status, show.stderr.read()), (0, b""))
+
+    def test_output_that_does_not_wait_is_waited_for(self):
+        log = self.log([call(seq) for seq in range(1, 5000)])
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with subprocess.Popen([self.shop.vitrine, "log", "show", log], stdout=writer,
+                              stderr=subprocess.PIPE) as show:
+            os.close(writer)
+            time.sleep(0.3)
+            with open(reader, "rb") as f:
+                self.assertEqual(f.read().count(b"\n"), 5001)
+            self.assertEqual((show.wait(20), show.stderr.read()), (0, b""))
+
+    def test_a_page_is_written_whole_or_not_at_all(self):
+        log = self.log([call()])
+        page = self.shop.file("page.html", "former", 0o640)
+        elsewhere = self.shop.file("elsewhere", "kept")
+        os.symlink(elsewhere, page + ".part")
+        self.assertEqual(self.tool("html", log, "-o", page).returncode, 0)
+        with open(page, "rb") as f:
+            self.assertTrue(f.read().startswith(b"<!doctype html>"))
+        self.assertEqual(stat.S_IMODE(os.stat(page).st_mode), 0o640)
+        with open(elsewhere, "rb") as f:
+            self.assertEqual(f.read(), b"kept", "one that was left is not written through")
+        self.shop.file("page.html", "former", 0o640)
+        limited = f"ulimit -f 1; trap '' XFSZ; exec {self.shop.vitrine} log html {log} -o {page}"
+        done = subprocess.run(["bash", "-c", limited], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertRefused(done, "File too large")
+        with open(page, "rb") as f:
+            self.assertEqual(f.read(), b"former")
+        self.assertNotIn("page.html.part", os.listdir(self.shop.path))
+        self.assertRefused(self.tool("html", "/etc", "-o", page + "x"), "Is a directory")
+        self.assertFalse([name for name in os.listdir(self.shop.path) if "htmlx" in name])
+
+    # --- replay
+
+    def replayed(self, records, profile, status):
+        done = self.tool("replay", self.log(records), "--profile", profile)
+        self.assertEqual((done.returncode, done.stderr), (status, b""), done.stdout[-500:])
+        return done.stdout.decode()
+
+    def test_replay_answers_by_the_profiles_rules(self):
+        shop = self.shop
+        own = shop.file("own.json", json.dumps({"files": [
+            {"show": "/etc"}, {"hide": "/etc/shadow"}, {"scratch": "/tmp"}, {"synthetic": "proc"},
+            {"show": "/gone", "optional": True}], "syscalls": {"deny": ["socketpair"]}}))
+        same = [call(1), call(2, path="/tmp/x", flags="O_WRONLY|O_CREAT"), refused(3, path="/none"),
+                refused(4, path="/etc/shadow"), refused(5, path="/etc/hosts", errno="EROFS", flags="O_WRONLY"),
+                # Not there under a policy that shows nothing there either; come or gone since.
+                call(6, path="/none/at/all", result=-2, errno="ENOENT"), call(7, path="/gone")]
+        self.assertTrue(self.replayed(same, own, 0).startswith("0 of 7 calls"))
+        for record, answer in (
+                (call(path="/etc/shadow"), "deny ENOENT, rule own:files[1]#hide"),
+                (call(path="/none"), "deny ENOENT, rule default"),
+                (call(path="/etc/hosts", flags="O_RDWR"), "deny EROFS, rule own:files[0]"),
+                (call(path="/etc/./hosts", flags="O_TRUNC"), "deny EROFS, rule own:files[0]"),
+                (call(path="hosts", resolved="/etc/shadow"), "deny ENOENT, rule own:files[1]#hide"),
+                (call(syscall="socketpair"), "deny EPERM, rule own:syscalls.deny[0]"),
+                (refused(path="/etc/hosts"), "serve, rule own:files[0]"),
+                (refused(path="/tmp/x", flags="O_WRONLY|O_CREAT"), "serve, rule own:files[2]")):
+            with self.subTest(record=record):
+                text = self.replayed([record], own, 1)
+                self.assertIn(answer, text)
+                self.assertIn("\n1 of 1 calls would be decided differently", text)
+        for record in (call(path="x"), call(path="/etc/../none"), refused(path="/proc/1"), call(path="/\\+9"),
+                       call(path="/none", rule="--ro /none"), call(path="/none", rule="program"),
+                       call(path="/none", rule="working directory")):
+            with self.subTest(record=record):
+                text = self.replayed([record], own, 0)
+                self.assertIn("0 of 0 calls", text)
+                self.assertIn("1 more depend on the command line", text)
+
+    def test_what_replay_does_not_list_it_counts(self):
+        text = self.replayed([call(seq, path=f"/none/{seq % 1500}") for seq in range(1, 3001)], "python", 1)
+        self.assertEqual(text.count("would be: deny"), 1000)
+        self.assertEqual(text.count("(2 times)"), 1000)
+        self.assertIn("and 1000 calls that are not listed\n3000 of 3000 calls would be decided differently", text)
+
+    # --- in bounds, whatever the log holds
+
+    @unittest.skipIf(OF_ITS_MEMORY, OF_ITS_MEMORY)
+    def test_long_and_many_names_take_bounded_memory(self):
+        many = [call(seq, path=f"/etc/{seq}/" + "x" * 2000) for seq in range(1, 15000)]
+        long = [refused(seq, path=f"/etc/{seq}/" + "x" * (2 * MIB)) for seq in range(1, 20)]
+        own = self.shop.file("own.json", json.dumps({"files": [{"show": "/etc"}]}))
+        code = ("import resource, subprocess, sys\n"
+                "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+                "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10)")
+        for records, mosts in ((many, (30, 40, 30)), (long, (40, 90, 40))):
+            log = self.log(records)
+            for kind, most in zip(("show", "replay", "verify"), mosts):
+                more = ["--profile", own] if kind == "replay" else []
+                line = [PYTHON, "-I", "-S", "-c", code, self.shop.vitrine, "log", kind, log, *more]
+                done = subprocess.run(line, stdout=subprocess.PIPE, check=True)
+                status, peak = (int(word) for word in done.stdout.split())
+                self.assertIn(status, (0, 1))
+                self.assertLess(peak, most, (kind, len(records)))
+
+
+if __name__ == "__main__":
+    main()

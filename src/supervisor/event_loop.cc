@@ -165,7 +165,7 @@ void EventLoop::take_call(intercept::Stop stop) {
   if (make_room_for_clone(stop.event())) {
     // What others did meanwhile may have been this one's end, and another program under its tid.
     if (tasks_.image_of(tid) != image) return;
-    if (sibling_executes(tid)) return postpone(std::move(stop));
+    if (sibling_executes(tid)) return postpone(tid, std::move(stop));
   }
   if (Status done = dispatcher_.dispatch(std::move(stop), now); !done) {
     return fail_internally(done.error());

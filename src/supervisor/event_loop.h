@@ -9,6 +9,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <variant>
 #include <vector>
 
 #include "audit/sink.h"
@@ -20,6 +21,7 @@
 #include "supervisor/placement.h"
 #include "supervisor/stdio.h"
 #include "supervisor/tally.h"
+#include "tracee/event_queue.h"
 #include "tracee/task_table.h"
 
 namespace vitrine::supervisor {
@@ -93,7 +95,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void on_call_stop(const tracee::TaskEvent& event);
   void take_task_events();
   void take_postponed();
-  void postpone(intercept::Stop stop);
+  void postpone(pid_t tid, std::variant<tracee::TaskEvent, intercept::Stop> what);
   bool sibling_executes(pid_t tid) const;
   void take_ends();
   void take_signals();
@@ -158,9 +160,11 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   std::unordered_set<pid_t> stopped_;                // tasks in a group-stop
   std::vector<pollfd> waiting_;
   bool scratch_watched_ = false;
+  tracee::EventQueue events_;
   struct Postponed {
-    intercept::Stop stop;
+    pid_t tid;
     std::uint64_t image;  // that the task had (TaskTable::image_of)
+    std::variant<tracee::TaskEvent, intercept::Stop> what;
   };
   // Clones that were asked for while making_room_, and stops beside a sibling's execution.
   std::vector<Postponed> postponed_;

@@ -27,6 +27,14 @@ bool makes_a_task(const SyscallEvent& event) {
   return row != nullptr && (row->name == "clone" || row->name == "fork" || row->name == "vfork");
 }
 
+// Stops that a task leaves when it is resumed. Not the last one before its end: a sibling's
+// execution waits for that (de_thread, fs/exec.c).
+bool goes_on_later(TaskEvent::Kind kind) {
+  using Kind = TaskEvent::Kind;
+  return kind != Kind::kExited && kind != Kind::kKilled && kind != Kind::kExecStop &&
+         kind != Kind::kExitStop;
+}
+
 }  // namespace
 
 // A turn of the loop has an end: many tasks can stop faster than their stops are answered, and
@@ -39,7 +47,7 @@ void EventLoop::take_task_events() {
       events_left_ = true;
       return;
     }
-    Result<std::optional<TaskEvent>> event = tracee::next_task_event();
+    Result<std::optional<TaskEvent>> event = events_.next(tasks_.thread_count());
     if (!event && event.error().code == ECHILD) {
       // Nothing is left to wait for, whatever the table says.
       for (const pid_t pid : tasks_.processes()) {
@@ -58,16 +66,17 @@ void EventLoop::take_task_events() {
 void EventLoop::on_event(const TaskEvent& event) {
   using Kind = TaskEvent::Kind;
   stopped_.erase(event.tid);
+  if (event.kind == Kind::kCloneStop) {
+    if (Task* parent = tasks_.find(event.tid)) parent->clone_pending = false;
+    on_new_task(static_cast<pid_t>(event.value));
+  }
+  if (goes_on_later(event.kind) && sibling_executes(event.tid)) return postpone(event.tid, event);
   switch (event.kind) {
     case Kind::kExited:
     case Kind::kKilled:
       return on_end(event);
     case Kind::kInterruptStop:
       return on_first_stop(event.tid);
-    case Kind::kCloneStop:
-      if (Task* parent = tasks_.find(event.tid)) parent->clone_pending = false;
-      on_new_task(static_cast<pid_t>(event.value));
-      return resume(event.tid);
     case Kind::kExecStop:
       return on_exec(event.tid, static_cast<pid_t>(event.value));
     case Kind::kSignalStop:
@@ -79,6 +88,7 @@ void EventLoop::on_event(const TaskEvent& event) {
     case Kind::kSeccompStop:
     case Kind::kSyscallStop:
       return on_call_stop(event);
+    case Kind::kCloneStop:
     case Kind::kOtherStop:
       return resume(event.tid);
   }
@@ -89,14 +99,12 @@ void EventLoop::on_call_stop(const TaskEvent& event) {
   if (!stop && stop.error().kind == Error::Kind::kTaskGone) return;  // its end is reported next
   if (!stop) return fail_internally(stop.error());
   if (!*stop) return;
-  const bool waits = making_room_ && makes_a_task((*stop)->event());
-  if (waits || sibling_executes(event.tid)) return postpone(std::move(**stop));
+  if (making_room_ && makes_a_task((*stop)->event())) return postpone(event.tid, std::move(**stop));
   take_call(std::move(**stop));
 }
 
-void EventLoop::postpone(intercept::Stop stop) {
-  const std::uint64_t image = tasks_.image_of(stop.event().tid);
-  postponed_.push_back({std::move(stop), image});
+void EventLoop::postpone(pid_t tid, std::variant<TaskEvent, intercept::Stop> what) {
+  postponed_.push_back({tid, tasks_.image_of(tid), std::move(what)});
 }
 
 // An execution kills its siblings where they stand, and takes the leader's tid without a word of
@@ -109,13 +117,16 @@ bool EventLoop::sibling_executes(pid_t tid) const {
 
 void EventLoop::take_postponed() {
   for (Postponed& each : std::exchange(postponed_, {})) {
-    const pid_t tid = each.stop.event().tid;
     // One that was killed in its call has ended, or is about to.
-    if (tasks_.find(tid) == nullptr || tasks_.image_of(tid) != each.image) continue;
-    if (sibling_executes(tid))
-      postpone(std::move(each.stop));
-    else
-      take_call(std::move(each.stop));
+    if (tasks_.find(each.tid) == nullptr || tasks_.image_of(each.tid) != each.image) continue;
+    auto* stop = std::get_if<intercept::Stop>(&each.what);
+    if (stop == nullptr) {
+      on_event(std::get<TaskEvent>(each.what));
+    } else if (sibling_executes(each.tid)) {
+      postpone(each.tid, std::move(*stop));
+    } else {
+      take_call(std::move(*stop));
+    }
   }
 }
 
@@ -277,7 +288,7 @@ void EventLoop::on_exit_stop(pid_t tid) {
 }
 
 void EventLoop::on_end(const TaskEvent& event) {
-  std::erase_if(postponed_, [&](const auto& each) { return each.stop.event().tid == event.tid; });
+  std::erase_if(postponed_, [&](const auto& each) { return each.tid == event.tid; });
   Task* task = tasks_.find(event.tid);
   if (task == nullptr) return;
   const bool process = task->tid == task->tgid;

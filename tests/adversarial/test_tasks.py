@@ -53,8 +53,6 @@ class Tasks(Case):
     # Not with "syscall", where three busy threads can keep their siblings waiting for minutes.
     def test_an_execution_beside_a_clone_that_waits_for_room(self):
         def check(shop, backend):
-            if backend == "syscall":
-                return
             canary = os.path.join(shop.path, "canary")
             shop.file(canary, "", 0o666)
             guest = shop.guest("exec_beside_clone")

@@ -10,24 +10,6 @@ namespace vitrine::vfs {
 namespace {
 
 constexpr std::size_t kMostLocks = 512;
-// Whether a lock's owner still is there takes a look at all of its descriptors: so many of these
-// are asked for in one call, and for so long. The supervisor's time is everybody's.
-constexpr std::size_t kLooksAtOnce = 16;
-constexpr Nanoseconds kLookingAtOnce = std::chrono::milliseconds(5);
-
-class Looks {
- public:
-  // The first is always one more: whoever comes again gets on.
-  bool another() {
-    ++taken_;
-    return taken_ == 1 || (taken_ <= kLooksAtOnce && monotonic_now() - start_ < kLookingAtOnce);
-  }
-
- private:
-  std::size_t taken_ = 0;
-  Nanoseconds start_ = monotonic_now();
-};
-
 bool overlap(const FileLock& a, const FileLock& b) { return a.start <= b.end && b.start <= a.end; }
 
 bool same_holder(const FileLock& a, const FileLock& b) {
@@ -57,11 +39,34 @@ bool absorb(FileLock& wanted, const FileLock& held) {
 
 }  // namespace
 
+// Whether a lock's owner still is there takes a look at all of its descriptors: so many of these
+// are asked for in one call, and for so long. The supervisor's time is everybody's.
+constexpr std::size_t kLooksAtOnce = 16;
+constexpr Nanoseconds kLookingAtOnce = std::chrono::milliseconds(5);
+
+class FileLocks::Looks {
+ public:
+  // The first is always one more: whoever comes again gets on.
+  bool another() {
+    ++taken_;
+    return taken_ == 1 || (taken_ <= kLooksAtOnce && monotonic_now() - start_ < kLookingAtOnce);
+  }
+
+ private:
+  std::size_t taken_ = 0;
+  Nanoseconds start_ = monotonic_now();
+};
+
 std::optional<FileLock> FileLocks::conflict(const File& file, const FileLock& wanted) {
+  Looks looks;
+  return conflict(file, wanted, looks);
+}
+
+std::optional<FileLock> FileLocks::conflict(const File& file, const FileLock& wanted,
+                                            Looks& looks) {
   const auto found = files_.find(file);
   if (found == files_.end()) return std::nullopt;
   std::vector<FileLock>& locks = found->second;
-  Looks looks;
   for (std::size_t i = 0; i < locks.size();) {
     if (!in_the_way(locks[i], wanted)) {
       ++i;
@@ -76,8 +81,13 @@ std::optional<FileLock> FileLocks::conflict(const File& file, const FileLock& wa
 }
 
 Status FileLocks::set(const File& file, const FileLock& wanted) {
-  if (conflict(file, wanted)) return fail(EAGAIN, "lock");
-  if (count_ >= kMostLocks) forget_unheld();
+  Looks looks;
+  return set(file, wanted, looks);
+}
+
+Status FileLocks::set(const File& file, const FileLock& wanted, Looks& looks) {
+  if (conflict(file, wanted, looks)) return fail(EAGAIN, "lock");
+  if (count_ >= kMostLocks) forget_unheld(looks);
   if (count_ >= kMostLocks) return fail(ENOLCK, "lock");
   release(file, wanted);
   std::vector<FileLock>& locks = files_[file];
@@ -88,14 +98,15 @@ Status FileLocks::set(const File& file, const FileLock& wanted) {
   return {};
 }
 
-bool FileLocks::would_wait_for_itself(const LockOwner& owner, const FileLock& in_the_way) {
+bool FileLocks::would_wait_for_itself(const LockOwner& owner, const FileLock& in_the_way,
+                                      Looks& looks) {
   constexpr int kLongestChain = 10;  // MAX_DEADLK_ITERATIONS, fs/locks.c
   LockOwner next = in_the_way.owner;
   for (int i = 0; i < kLongestChain; ++i) {
     const auto waiting = std::ranges::find_if(
         waits_, [&](const auto& each) { return each.second.wanted.owner == next; });
     if (waiting == waits_.end()) return false;
-    const auto held = conflict(waiting->second.file, waiting->second.wanted);
+    const auto held = conflict(waiting->second.file, waiting->second.wanted, looks);
     if (!held) return false;  // it will have its lock at once
     if (held->owner == owner) return true;
     next = held->owner;
@@ -105,12 +116,13 @@ bool FileLocks::would_wait_for_itself(const LockOwner& owner, const FileLock& in
 
 Status FileLocks::set_or_wait(const File& file, const FileLock& wanted, pid_t task) {
   waits_.erase(task);
-  if (const auto held = conflict(file, wanted)) {
-    if (would_wait_for_itself(wanted.owner, *held)) return fail(EDEADLK, "lock");
+  Looks looks;
+  if (const auto held = conflict(file, wanted, looks)) {
+    if (would_wait_for_itself(wanted.owner, *held, looks)) return fail(EDEADLK, "lock");
     waits_[task] = {file, wanted};
     return fail(EAGAIN, "lock");
   }
-  return set(file, wanted);
+  return set(file, wanted, looks);
 }
 
 void FileLocks::release(const File& file, const FileLock& given) {
@@ -141,7 +153,7 @@ void FileLocks::release(const File& file, const FileLock& given) {
 }
 
 // Some of them; the next time others are looked at.
-void FileLocks::forget_unheld() {
+void FileLocks::forget_unheld(Looks& looks) {
   std::vector<FileLock> questions;
   for (const auto& [file, locks] : files_) {
     for (const FileLock& lock : locks) {
@@ -150,7 +162,6 @@ void FileLocks::forget_unheld() {
     }
   }
   std::vector<FileLock> gone;
-  Looks looks;
   for (std::size_t i = 0; i < questions.size() && looks.another(); ++i) {
     const FileLock& asked = questions[next_look_++ % questions.size()];
     if (!is_held_(asked)) gone.push_back(asked);

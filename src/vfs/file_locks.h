@@ -70,8 +70,11 @@ class FileLocks {
     File file;
     FileLock wanted;
   };
-  void forget_unheld();
-  bool would_wait_for_itself(const LockOwner& owner, const FileLock& in_the_way);
+  class Looks;
+  std::optional<FileLock> conflict(const File& file, const FileLock& wanted, Looks& looks);
+  Status set(const File& file, const FileLock& wanted, Looks& looks);
+  void forget_unheld(Looks& looks);
+  bool would_wait_for_itself(const LockOwner& owner, const FileLock& in_the_way, Looks& looks);
 
   IsHeld is_held_;
   std::map<File, std::vector<FileLock>> files_;

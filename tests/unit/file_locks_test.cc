@@ -95,6 +95,22 @@ TEST_F(FileLocksTest, ManyThatAreGoneAreNotAllLookedForByOneWhomTheyAreInTheWay)
   EXPECT_EQ(locks_.size(), 0U);
 }
 
+TEST_F(FileLocksTest, AChainOfThoseWhoWaitIsLookedAtAsOneCall) {
+  constexpr pid_t kOwners = 9;
+  for (pid_t owner = 1; owner <= kOwners; ++owner)
+    ASSERT_TRUE(locks_.set(file_, record_lock(owner, static_cast<std::uint64_t>(owner) * 2)));
+  for (pid_t owner = 1; owner < kOwners; ++owner) {
+    const auto next = static_cast<std::uint64_t>(owner + 1) * 2;
+    ASSERT_FALSE(locks_.set_or_wait(file_, record_lock(owner, next), owner));
+  }
+  asked_ = 0;
+  look_ = std::chrono::milliseconds(6);
+  const Status cycle = locks_.set_or_wait(file_, record_lock(kOwners, 2), kOwners);
+  ASSERT_FALSE(cycle);
+  EXPECT_EQ(cycle.error().code, EDEADLK);
+  EXPECT_EQ(asked_, 1U);
+}
+
 TEST_F(FileLocksTest, NeighboursOfOneHolderAreOneLock) {
   for (const std::uint64_t at : {4, 6, 5}) ASSERT_TRUE(locks_.set(file_, record_lock(1, at)));
   EXPECT_EQ(locks_.size(), 1U);

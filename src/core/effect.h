@@ -72,6 +72,8 @@ struct Outcome {
 };
 
 inline constexpr std::int64_t kRestartSys = -512;  // ERESTARTSYS, include/linux/errno.h
+// ERESTARTNOINTR: the task enters its call again, behind every handler.
+inline constexpr std::int64_t kRestartNoInterrupt = -513;
 
 // What a task is given for `value`. -512 to -516 are the kernel's own restart codes: a task that
 // returned one would restart its call or leak the number (include/linux/errno.h).

@@ -33,10 +33,8 @@ bool waits_natively(const arch::SyscallRow& row, std::span<const std::uint64_t, 
 }
 
 // A signal takes a task out of the wait for our answer with ERESTARTSYS, and a handler without
-// SA_RESTART would make that EINTR, which the other calls do not give natively. ERESTARTNOINTR
-// (include/linux/errno.h) makes it enter the call again behind every handler.
+// SA_RESTART would make that EINTR, which the other calls do not give natively.
 Status keep_restarting(pid_t tid) {
-  constexpr std::int64_t kRestartNoInterrupt = -513;
   Result<tracee::Registers> registers = tracee::Registers::of(tid);
   if (!registers) return tl::make_unexpected(registers.error());
   if (registers->result() != kRestartSys || registers->skips_syscall()) return {};

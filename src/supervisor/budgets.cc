@@ -148,6 +148,16 @@ void EventLoop::apply_rlimits() {
   }
 }
 
+// Room may have been made since the last look.
+bool EventLoop::raise_file_limit(pid_t tgid) {
+  rlimit limit{};
+  const std::uint64_t room = std::min(parts_.files.file_size_limit(), own_file_limit(tgid));
+  if (::prlimit(tgid, RLIMIT_FSIZE, nullptr, &limit) != 0 || room <= limit.rlim_cur) return false;
+  set_soft_limit(tgid, RLIMIT_FSIZE, room);
+  file_limit_ = 0;  // the others follow at the next look
+  return ::prlimit(tgid, RLIMIT_FSIZE, nullptr, &limit) == 0 && limit.rlim_cur == room;
+}
+
 std::optional<std::uint64_t> EventLoop::moving_limit(pid_t tgid, int resource) {
   if (resource == RLIMIT_FSIZE) return parts_.files.file_size_limit();
   if (resource != RLIMIT_DATA) return std::nullopt;

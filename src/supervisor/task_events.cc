@@ -233,14 +233,17 @@ void EventLoop::name_task(pid_t tid, const std::string& name) {
 
 // RLIMIT_FSIZE is how the kernel itself enforces the scratch quota while data is written natively.
 // It says so with EFBIG and a signal; what a full filesystem says is ENOSPC. The signal is sent
-// from within the write, so the task stops right behind it and its result can still be replaced.
+// from within the write, so the task stops right behind it and its result can still be replaced: by
+// another attempt where there is more room by now.
 bool EventLoop::turned_into_no_space(pid_t tid) {
   if (is_own_file_limit(tid)) return false;
   Result<tracee::Registers> registers = tracee::Registers::of(tid);
-  if (!registers || registers->result() != -EFBIG) return false;
-  registers->set_result(-ENOSPC);
+  const Task* task = tasks_.find(tid);
+  if (task == nullptr || !registers || registers->result() != -EFBIG) return false;
+  const bool again = raise_file_limit(task->tgid);
+  registers->set_result(again ? kRestartNoInterrupt : -ENOSPC);
   if (Status set = registers->apply_to(tid); !set) return false;
-  refused("scratch");
+  if (!again) refused("scratch");
   return true;
 }
 

@@ -160,6 +160,32 @@ print(shutil.disk_usage("/tmp").total)
             self.assertEqual(run.report["limits"]["scratch_bytes"], MIB)
         self.everywhere(check)
 
+    # The kernel holds the quota by a limit that follows what is used, a look later.
+    def test_room_that_was_made_can_be_used_at_once(self):
+        code = """
+import errno, os, time
+def fill():
+    fd = os.open("/tmp/big", os.O_WRONLY | os.O_CREAT)
+    try:
+        while True: os.write(fd, bytes(65536))
+    except OSError as e: print(errno.errorcode[e.errno])
+    time.sleep(0.4)
+    return fd
+def use(fd):
+    print(os.pwrite(fd, bytes(900_000), 0))
+big = fill()
+os.ftruncate(big, 0)
+use(big)
+os.close(big)
+os.close(fill())
+os.unlink("/tmp/big")
+use(os.open("/tmp/again", os.O_WRONLY | os.O_CREAT))
+"""
+        def check(shop, backend):
+            run = shop.python(code, ["--scratch", "/tmp=1M"], backend=backend)
+            self.assertPrints(run, "ENOSPC\n900000\n" * 2)
+        self.everywhere(check)
+
     def test_scratch_peak_of_a_short_run(self):
         def check(shop, backend):
             run = shop.python("open('/tmp/x', 'wb').write(bytes(3 << 20))", backend=backend)

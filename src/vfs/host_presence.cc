@@ -77,7 +77,7 @@ std::optional<std::string> HostPresence::local_mount_of(std::string_view path) {
   std::optional<std::string> innermost;
   for (const Mount& mount : *mounts_) {
     if (!is_within(path, mount.path)) continue;
-    if (!mount.local) return std::nullopt;
+    if (!mount.local && mount.path != "/") return std::nullopt;
     if (!innermost || innermost->size() < mount.path.size()) innermost = mount.path;
   }
   return innermost;

@@ -1,6 +1,7 @@
 // Whether the host has what the run is not shown. What is asked for is the program's choice, and a
 // look at a mount whose server is gone (NFS, FUSE, autofs) can last for ever: only mounts of kinds
-// that the kernel itself answers for are entered.
+// that the kernel itself answers for are entered. The root is one in any case: the supervisor's own
+// program lies there.
 #pragma once
 
 #include <optional>

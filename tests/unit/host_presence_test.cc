@@ -57,7 +57,11 @@ TEST_P(HostPresenceTest, EntersLocalMounts) {
 TEST_P(HostPresenceTest, EntersNoMountOfAnotherKind) {
   EXPECT_TRUE(HostPresence(GetParam(), table("nfs4")).may_have("/proc/missing"));
   EXPECT_TRUE(HostPresence(GetParam(), table("fuse.sshfs")).may_have("/proc/missing"));
-  EXPECT_TRUE(HostPresence(GetParam(), table("proc", "autofs")).may_have("/proc/missing"));
+}
+
+TEST_P(HostPresenceTest, TakesTheRootAsItIs) {
+  EXPECT_FALSE(HostPresence(GetParam(), table("proc", "9p")).may_have("/proc/missing"));
+  EXPECT_FALSE(HostPresence(GetParam(), table("proc", "nfs4")).may_have("/missing/below"));
 }
 
 TEST_P(HostPresenceTest, EntersNoMountThatItDoesNotKnow) {

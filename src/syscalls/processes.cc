@@ -90,12 +90,14 @@ Answer own_only(Context& context) {
 Answer handle_pidfd_open(Context& context) {
   const pid_t pid = context.call.int_argument(0);
   if (pid <= 0) return serve_error(EINVAL);
-  if (is_own(context, pid) || !is_zombie(context, pid)) return own_only(context);
+  if (is_own(context, pid)) return proceed();
   const unsigned flags = context.call.unsigned_argument(1);
   UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, flags)));
-  if (!fd) return serve_error(errno);
-  // What was opened is what it is now, if that still is one of the run's.
-  if (!is_zombie(context, pid)) return serve_error(ESRCH);
+  const int error = errno;
+  // Looked at once it is open: a number that is a zombie of the run's now was one then. Of any
+  // other, not even the kernel's error is told.
+  if (!is_zombie(context, pid)) return own_only(context);
+  if (!fd) return serve_error(error);
   return {InstallFd{std::move(fd), true}, {Action::kServe, 0, "process"}};
 }
 

@@ -129,6 +129,30 @@ TEST_F(FileLockRules, WaitThatIsOverIsNoPartOfACycle) {
   EXPECT_EQ(wait(record(2, 0, 0)), EAGAIN);
 }
 
+TEST_F(FileLockRules, WhoGotItsLockWaitsNoLonger) {
+  EXPECT_EQ(wait(record(1, 0, 0)), 0);
+  EXPECT_EQ(wait(record(2, 1, 1)), 0);
+  EXPECT_EQ(wait(record(1, 1, 1)), EAGAIN);
+  locks_.release(kFile, record(2, 1, 1));
+  EXPECT_EQ(wait(record(1, 1, 1)), 0);
+  locks_.release(kFile, record(1, 1, 1));
+  EXPECT_EQ(wait(record(2, 1, 1)), 0);
+  EXPECT_EQ(wait(record(2, 0, 0)), EAGAIN);
+}
+
+// A cycle is not seen while it goes through the second of two who share a lock. Who waits for one
+// in it, and is not in it, has to come to an end all the same.
+TEST_F(FileLockRules, ChainThatGoesRoundIsNotFollowedForEver) {
+  EXPECT_EQ(set(record(1, 0, 0, false)), 0);
+  EXPECT_EQ(set(record(2, 0, 0, false)), 0);
+  EXPECT_EQ(set(record(2, 5, 5)), 0);
+  EXPECT_EQ(set(record(3, 9, 9)), 0);
+  EXPECT_EQ(wait(record(3, 0, 0)), EAGAIN);
+  EXPECT_EQ(wait(record(2, 9, 9)), EAGAIN);
+  locks_.release(kFile, record(1, 0, 0));
+  EXPECT_EQ(wait(record(4, 5, 5)), EAGAIN);
+}
+
 TEST_F(FileLockRules, WhoCanHaveItsLockByNowIsNotWaitedForInACycle) {
   EXPECT_EQ(wait(record(1, 0, 0)), 0);
   EXPECT_EQ(wait(record(2, 1, 1)), 0);

@@ -112,7 +112,7 @@ TEST_F(FileLocksTest, AChainOfThoseWhoWaitIsLookedAtAsOneCall) {
 }
 
 TEST_F(FileLocksTest, NeighboursOfOneHolderAreOneLock) {
-  for (const std::uint64_t at : {4, 6, 5}) ASSERT_TRUE(locks_.set(file_, record_lock(1, at)));
+  for (const std::uint64_t at : {4U, 6U, 5U}) ASSERT_TRUE(locks_.set(file_, record_lock(1, at)));
   EXPECT_EQ(locks_.size(), 1U);
   locks_.release(file_, record_lock(1, 5));
   EXPECT_EQ(locks_.size(), 2U);

@@ -75,6 +75,11 @@ class Terminal:
         os.close(self.master)
 
 
+def parent_of(pid):
+    with open(f"/proc/{pid}/stat", "rb") as f:
+        return int(f.read().rpartition(b")")[2].split()[1])
+
+
 class OnTerminal(Case):
     def on(self, shop, backend, arguments, options=(), **kwargs):
         terminal = Terminal(shop.command(arguments, ["-q", *options], backend), shop.path, **kwargs)
@@ -388,15 +393,137 @@ print("same" if same else "changed", repr(line), child.wait(), termios.tcgetattr
             self.assertEqual(terminal.end()[0], 7)
         self.everywhere(check, users=False)
 
+    def jobs(self, shop, command):
+        """What a shell says of one job after another; `command` is put before the name of each."""
+        def start(name, rest=""):
+            line = shlex.join([*command, name])
+            terminal = self.in_shell(shop, line + rest)
+            terminal.expect(b"ready")  # in a pipeline without a carriage return: raw mode
+            terminal.expect(b"\n")
+            return terminal
+
+        def stopped(terminal):
+            terminal.expect(b"Stopped")
+            terminal.expect(b"shell$ ")
+            terminal.type(b"fg\n")
+            terminal.expect(b"\n")
+
+        def rest(terminal, name):
+            # The shell's word for a job that has stopped would come before its prompt.
+            said = terminal.expect(b"shell$ ")
+            return name, b"Stopped" in said, said.split().count(b"on")
+
+        terminal = start("caught")
+        terminal.type(b"\x1a")
+        terminal.expect(b"caught\r\n")
+        terminal.type(b"\n")
+        yield rest(terminal, "caught")
+        yield rest(start("another signal"), "another signal")
+        yield rest(start("stopped child"), "stopped child")
+        for name in ("itself", "itself by key's signal"):
+            terminal = start(name)
+            stopped(terminal)
+            yield rest(terminal, name)
+        for name, behind in (("many", ""), ("pipeline", " | cat")):
+            terminal = start(name, behind)
+            time.sleep(0.15)
+            terminal.type(b"\x1a")
+            stopped(terminal)
+            time.sleep(0.15)
+            terminal.type(b"\n")
+            yield rest(terminal, name)
+        terminal = start("itself", " | cat")  # cat goes on, and so the job is not stopped
+        pid = int(terminal.expect(b"\n"))
+        time.sleep(0.3)
+        self.assertNotIn(b"Stopped", terminal.seen + terminal.read(0))
+        for each in (parent_of(pid), pid):
+            os.kill(each, signal.SIGCONT)
+        # Whether the shell has looked in between is a matter of luck.
+        name, _, went_on = rest(terminal, "itself in a pipeline")
+        yield name, False, went_on
+
+    def test_what_stops_a_job_of_a_shell(self):
+        code = """
+import os, signal, sys, time
+name = sys.argv[1]
+if name == "caught": signal.signal(signal.SIGTSTP, lambda *_: os.write(1, b"caught\\n"))
+if name == "another signal": signal.signal(signal.SIGUSR1, lambda *_: 0)
+child = -1
+for _ in range(60 if name == "many" else name == "stopped child"):  # more than are looked at in one turn
+    child = os.fork()
+    if child == 0:
+        if name == "stopped child": signal.raise_signal(signal.SIGSTOP)
+        while name == "many": time.sleep(0.2)
+        os._exit(0)
+os.write(1, b"ready\\n")
+if name.startswith("itself"):
+    os.write(1, b"%d\\n" % os.getpid())
+    signal.raise_signal(signal.SIGSTOP if name == "itself" else signal.SIGTSTP)
+elif name == "another signal":
+    os.kill(os.getpid(), signal.SIGUSR1)
+    time.sleep(0.2)
+elif name == "stopped child":
+    os.waitpid(child, os.WUNTRACED)
+    time.sleep(0.2)
+    os.kill(child, signal.SIGCONT)
+    os.waitpid(child, 0)
+else:
+    sys.stdin.readline()
+os.write(1, b"on\\n")
+if name == "many":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.kill(0, signal.SIGTERM)
+"""
+        def check(shop, backend):
+            script = shop.file("job.py", code)
+            bare = list(self.jobs(shop, [PYTHON, "-B", script]))
+            self.assertEqual([said[1:] for said in bare], [(False, 1)] * len(bare))
+            inside = shop.command([PYTHON, "-B", script], ["-q", "--processes", "61"], backend)
+            self.assertEqual(list(self.jobs(shop, inside)), bare)
+        self.everywhere(check, users=False)
+
+    def test_what_others_stop_others_continue(self):
+        code = "import os; os.write(1, b'%d\\n' % os.getpid()); print(repr(input()))"
+
+        def check(shop, backend):
+            command = shop.command([PYTHON, "-c", code], ["-q"], backend)
+            terminal = self.in_shell(shop, shlex.join(command))
+            pid = int(terminal.expect(b"\r\n"))
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.3)
+            terminal.type(b"typed\n")
+            os.kill(pid, signal.SIGCONT)
+            said = terminal.expect(b"shell$ ")
+            self.assertIn(b"'typed'\r\n", said)
+            self.assertNotIn(b"Stopped", said)
+        self.everywhere(check, users=False)
+
+    def test_stop_where_no_shell_waits_does_not_stop_the_clocks(self):
+        # A service in a session with others, in a group of its own as a shell would make it: what
+        # the program does to itself must not take the wall budget with it.
+        code = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
+
+        def check(shop, backend):
+            command = shop.command([PYTHON, "-c", code], ["-q", "--wall", "500ms"], backend)
+            run = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=lambda: os.setpgid(0, 0))
+            self.addCleanup(run.wait)
+            self.addCleanup(run.kill)
+            self.assertEqual(run.wait(20), 124)
+        self.everywhere(check, users=False)
+
     def test_stop_key_where_no_shell_would_continue(self):
         code = "import os\nos.write(1, b'ready\\n')\nprint(repr(input()))"
 
         def check(shop, backend):
-            terminal = self.on(shop, backend, [PYTHON, "-c", code])
-            terminal.expect(b"ready\r\n")
-            terminal.type(b"\x1atyped\n")
-            terminal.expect(b"'typed'\r\n")
-            self.assertEqual(terminal.end()[0], 0)
+            command = shop.command([PYTHON, "-c", code], ["-q"], backend)
+            # The second time behind a parent of its own group, which is no shell that waits for jobs.
+            for line in command, ["/bin/sh", "-c", '"$@"; exit $?', "sh", *command]:
+                terminal = Terminal(line, shop.path)
+                self.addCleanup(terminal.close)
+                terminal.expect(b"ready\r\n")
+                terminal.type(b"\x1atyped\n")
+                terminal.expect(b"'typed'\r\n")
+                self.assertEqual(terminal.end()[0], 0)
         self.everywhere(check, users=False)
 
     def test_job_control_inside(self):

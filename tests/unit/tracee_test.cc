@@ -37,7 +37,7 @@ RemoteAddress address(const void* pointer) { return reinterpret_cast<RemoteAddre
 TEST(RemoteMemory, PathOfEveryLengthIsReadWhole) {
   const RemoteMemory memory(getpid());
   Pages pages;
-  for (const std::size_t length : {0, 1, 255, 256, 257, 1000, 4094, 4095}) {
+  for (const std::size_t length : {0U, 1U, 255U, 256U, 257U, 1000U, 4094U, 4095U}) {
     char* text = pages.before_the_end(length + 1);
     std::memset(text, 'a', length);
     text[length] = 0;

@@ -54,12 +54,18 @@ Status write_whole(int fd, std::string_view text) {
 
 Result<NewFile> NewFile::create(const std::string& name) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY;
+  struct stat former {};
+  const bool exists = ::stat(name.c_str(), &former) == 0;
+  if (exists && !S_ISREG(former.st_mode)) {
+    UniqueFd fd(::open(name.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+    if (!fd) return fail_errno(name);
+    return NewFile("", std::move(fd));
+  }
   const std::string temporary = name + ".part";
   ::unlink(temporary.c_str());  // one that was left; somebody else's makes the next call fail
   UniqueFd fd(::open(temporary.c_str(), kFlags, 0666));
   if (!fd) return fail_errno(temporary);
-  struct stat former {};
-  if (::stat(name.c_str(), &former) == 0 && ::fchmod(fd.get(), former.st_mode & 0777) != 0) {
+  if (exists && ::fchmod(fd.get(), former.st_mode & 0777) != 0) {
     return fail_errno(temporary);
   }
   return NewFile(name, std::move(fd));
@@ -71,8 +77,9 @@ NewFile::~NewFile() {
 
 Status NewFile::finish(std::string_view text) {
   if (auto written = write_whole(fd_.get(), text); !written) {
-    return fail(written.error().code, temporary());
+    return name_.empty() ? written : fail(written.error().code, temporary());
   }
+  if (name_.empty()) return {};
   if (::rename(temporary().c_str(), name_.c_str()) != 0) return fail_errno(name_);
   name_.clear();
   return {};

@@ -24,7 +24,8 @@ Result<UniqueFd> open_destination(const Destination& destination);
 
 Status write_whole(int fd, std::string_view text);
 
-// A file that appears under its name when it is complete, or not at all.
+// A file that appears under its name when it is complete, or not at all. What has the name and is no
+// regular file (/dev/null, a pipe) is written to: it must not be replaced.
 class NewFile {
  public:
   // Makes `name` with ".part" behind it, with the permissions of the file that has the name now.
@@ -43,7 +44,7 @@ class NewFile {
   NewFile(std::string name, UniqueFd fd) : name_(std::move(name)), fd_(std::move(fd)) {}
   std::string temporary() const { return name_ + ".part"; }
 
-  std::string name_;  // "" once there is nothing to take away
+  std::string name_;  // "" where there is nothing to take away
   UniqueFd fd_;
 };
 

@@ -395,6 +395,20 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
             if command != "html":
                 self.assertLess(peak, before + 8 * MIB)
 
+    def test_a_page_takes_the_place_of_no_device_or_pipe(self):
+        def check(shop, backend):
+            shop.python("pass", backend=backend)
+            log, page, out = (os.path.join(shop.path, name) for name in ("audit.jsonl", "page", "out"))
+            os.symlink("/proc/self/fd/1", out)
+            for name in (page, out):
+                done = subprocess.run([shop.vitrine, "log", "html", log, "-o", name],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+                self.assertEqual((done.returncode, done.stderr), (0, b""))
+            with open(page, "rb") as f:
+                self.assertEqual(f.read(), done.stdout)
+            self.assertTrue(os.path.islink(out))
+        self.everywhere(check, backends=BACKENDS[:1], users=False)
+
     def test_progress_is_shown_on_a_terminal_only(self):
         shop = Workshop()
         self.addCleanup(shop.close)

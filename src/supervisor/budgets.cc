@@ -141,7 +141,7 @@ void EventLoop::apply_rlimits() {
       data_limit_ = *data;
     }
     const std::uint64_t file = parts_.files.file_size_limit();
-    if (!alone || differs(file, file_limit_)) {
+    if (!alone || file > file_limit_ || differs(file, file_limit_)) {
       set_soft_limit(tgid, RLIMIT_FSIZE, std::min(file, most.file));
       file_limit_ = file;
     }
@@ -156,6 +156,13 @@ bool EventLoop::raise_file_limit(pid_t tgid) {
   set_soft_limit(tgid, RLIMIT_FSIZE, room);
   file_limit_ = 0;  // the others follow at the next look
   return ::prlimit(tgid, RLIMIT_FSIZE, nullptr, &limit) == 0 && limit.rlim_cur == room;
+}
+
+// What was removed is room for the very next write: one that stops short at the old limit would be
+// no error, and a program that does not look would lose what it wrote.
+void EventLoop::follow_scratch() {
+  const std::uint64_t step = std::min(kLimitStep, parts_.files.scratch_quota() / 64);
+  if (parts_.files.scratch_given_back() > step) apply_rlimits();
 }
 
 std::optional<std::uint64_t> EventLoop::moving_limit(pid_t tgid, int resource) {

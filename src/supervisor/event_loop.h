@@ -128,6 +128,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   bool is_for_the_shell(const tracee::Task& task, int signal) const;
   void apply_rlimits();
   bool raise_file_limit(pid_t tgid);
+  void follow_scratch();
   void inherit_limits(const tracee::Task& task);
   bool is_own_file_limit(pid_t tid) const;
   void end_run(Verdict verdict, std::string reason);

@@ -226,6 +226,8 @@ class FileSystem {
   // The largest size a scratch file may reach now: RLIMIT_FSIZE for the guest. 0 when the quota is
   // full.
   virtual std::uint64_t file_size_limit() = 0;
+  // Bytes that removals and truncations have given back since file_size_limit() was asked.
+  virtual std::uint64_t scratch_given_back() const = 0;
   virtual bool scratch_refused() const = 0;  // ENOSPC was ever returned
 
   // --- after the run (`--collect GUEST:HOST`): copies a scratch file or tree to the host. Never

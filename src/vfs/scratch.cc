@@ -297,6 +297,7 @@ std::uint64_t Scratch::used() {
 
 std::uint64_t Scratch::file_size_limit() {
   measure();
+  given_back_ = 0;
   std::uint64_t limit = 0;
   for (const auto& volume : volumes_) {
     const std::uint64_t used = volume->charged + volume->measured;

@@ -76,6 +76,7 @@ class Scratch {
   std::uint64_t peak() const { return peak_; }
   std::uint64_t quota() const;
   std::uint64_t file_size_limit();
+  std::uint64_t given_back() const { return given_back_; }
   bool refused() const { return refused_; }
   std::uint64_t used_of(const ScratchVolume& volume);
   std::size_t memory_files() const { return live_.size(); }
@@ -103,6 +104,7 @@ class Scratch {
   std::uint64_t next_inode_ = 2;
   std::uint64_t next_mark_ = kFirstMark;
   std::uint64_t peak_ = 0;
+  std::uint64_t given_back_ = 0;
   bool refused_ = false;
 };
 

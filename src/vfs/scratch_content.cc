@@ -179,8 +179,10 @@ void Scratch::release(const ScratchNodePtr& node) {
   ScratchContent& content = node->content;
   if (!content.file) {
     node->volume->charged -= content.held;
+    given_back_ += content.held;
     content = {};
   } else if (is_sole_description(content.file.get())) {
+    given_back_ += attributes(*node).stx_blocks * 512;
     live_.erase(content.file_inode);
     content = {};
   }
@@ -248,8 +250,11 @@ Status Scratch::truncate(const ScratchNodePtr& node, std::uint64_t size) {
     return fail(ENOSPC, "truncate");
   }
   if (auto status = make_live(node); !status) return status;
+  const std::uint64_t before = attributes(*node).stx_blocks;
   if (::ftruncate(node->content.file.get(), static_cast<off_t>(size)) != 0)
     return fail_errno("truncate");
+  const std::uint64_t after = attributes(*node).stx_blocks;
+  given_back_ += (before - std::min(after, before)) * 512;
   return {};
 }
 

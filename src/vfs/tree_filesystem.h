@@ -90,6 +90,7 @@ class TreeFileSystem final : public FileSystem {
   std::uint64_t scratch_peak() const override { return scratch_.peak(); }
   std::uint64_t scratch_quota() const override { return scratch_.quota(); }
   std::uint64_t file_size_limit() override { return scratch_.file_size_limit(); }
+  std::uint64_t scratch_given_back() const override { return scratch_.given_back(); }
   bool scratch_refused() const override { return scratch_.refused(); }
 
   Status collect(std::string_view, const std::string&, std::uint64_t) override;

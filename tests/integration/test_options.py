@@ -203,6 +203,22 @@ use(os.open("/tmp/again", os.O_WRONLY | os.O_CREAT))
             self.assertEqual(run.report["limits"]["scratch_bytes"], 11 * MIB)
         self.everywhere(check)
 
+    def test_a_write_into_room_that_came_free_is_a_whole_one(self):
+        code = """
+import os, time
+for free in (os.unlink, lambda name: os.truncate(name, 0)):
+    for name in "abcd":
+        with open("/tmp/" + name, "wb", buffering=0) as f: f.write(bytes(250_000))
+    time.sleep(0.3)  # until it has been seen what is left
+    for name in "abcd": free("/tmp/" + name)
+    with open("/tmp/other", "wb", buffering=0) as f: print(f.write(bytes(1_000_000)))
+    os.unlink("/tmp/other")
+"""
+        def check(shop, backend):
+            run = shop.python(code, ["--scratch", "/tmp=1M"], backend=backend)
+            self.assertPrints(run, "1000000\n" * 2)
+        self.everywhere(check, users=False)
+
     # Open: what a volume holds is measured at intervals that depend on the memory budget alone, and
     # RLIMIT_FSIZE bounds each file, not their sum: in between every new file may have the whole quota.
     @unittest.expectedFailure

@@ -98,16 +98,20 @@ class StalledPipe {
   StalledPipe& operator=(const StalledPipe&) = delete;
 
   std::size_t read_what_is_there() {
-    std::string block(1 << 20, '\0');
-    const ssize_t got = ::read(reading_.get(), block.data(), block.size());
-    return got < 0 ? 0 : static_cast<std::size_t>(got);
+    pollfd entry{reading_.get(), POLLIN, 0};
+    return ::poll(&entry, 1, 0) == 1 ? read() : 0;
   }
 
   UniqueFd writing;
 
  private:
+  std::size_t read() {
+    std::string block(1 << 20, '\0');
+    const ssize_t got = ::read(reading_.get(), block.data(), block.size());
+    return got < 0 ? 0 : static_cast<std::size_t>(got);
+  }
   void drain() {
-    while (read_what_is_there() > 0) continue;
+    while (read() > 0) continue;
   }
   UniqueFd reading_;
   UniqueFd over_;

@@ -64,7 +64,7 @@ for target in "${targets[@]}"; do
   grep -E 'number_of_executed_units|peak_rss_mb' "$log"
   # What was named by hand stays; of the rest, what adds to it.
   merged=$(mktemp -d)
-  find "$corpus" -type f ! -regextype posix-egrep ! -regex "$named" -exec cp -t "$merged" {} +
+  find "$corpus" -regextype posix-egrep -type f ! -regex "$named" -exec cp -t "$merged" {} +
   "$program" "${options[@]}" -merge=1 "$merged" "$corpus" "$found" >"$log" 2>&1
   keep_small "$merged"
   rm -r "$corpus"

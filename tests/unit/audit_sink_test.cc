@@ -13,6 +13,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -246,10 +247,13 @@ TEST(JsonSink, ClosedPipeIsAnErrorAndNoSignal) {
   pipe.reading.reset();
   sink->write(StartRecord{});
   sink->start();
-  for (int i = 0; i < 100 && sink->health(); ++i) {
+  bool healthy = true;
+  for (int i = 0; i < 100 && healthy; ++i) {
     sink->write(denied_open());
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    healthy = sink->health().has_value();
   }
+  EXPECT_FALSE(healthy) << "it is told before the end";
   const Status finished = sink->finish(Report{});
   ASSERT_FALSE(finished);
   EXPECT_EQ(finished.error().code, EPIPE);
@@ -382,6 +386,26 @@ TEST(JsonSink, RefusedThreadAndStalledReaderStallTheWriterForAMoment) {
     EXPECT_FALSE(sink->finish(Report{}));
     return true;
   });
+}
+
+TEST(JsonSink, StalledReaderWithoutThreadIsGivenUp) {
+  Pipe pipe;
+  const std::string full(1 << 20, '\n');
+  ASSERT_EQ(::fcntl(pipe.writing.get(), F_SETFL, O_NONBLOCK), 0);
+  while (::write(pipe.writing.get(), full.data(), full.size()) > 0) continue;
+  ASSERT_EQ(::fcntl(pipe.writing.get(), F_SETFL, 0), 0);
+  const auto sink = make_json_sink(std::move(pipe.writing), {});
+  sink->write(StartRecord{});
+  const Nanoseconds before = monotonic_now();
+  std::promise<void> over;
+  std::thread reader([&] {  // what waits without end fails by its time
+    over.get_future().wait_for(std::chrono::seconds(kFinishSeconds + 4));
+    pipe.reading.reset();
+  });
+  EXPECT_FALSE(sink->finish(Report{}));
+  EXPECT_LT(monotonic_now() - before, std::chrono::seconds(kFinishSeconds + 3));
+  over.set_value();
+  reader.join();
 }
 
 TEST(JsonSink, HangingFileIsGivenUp) {

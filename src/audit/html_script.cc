@@ -120,6 +120,14 @@ function courses() {
     { name: 'memory', colour: '--f2', points: data.samples.map((at) => [at[0], at[2]]), least: 1 << 20, show: bytes,
       limit: (report.limits || start.limits || {}).memory_bytes }];
 }
+function highestOf(course) {
+  return course.points.reduce((most, point) => Math.max(most, point[1]), 0);
+}
+function figuresOf(course) {
+  const most = highestOf(course);
+  return 'highest sample ' + course.show(most) + (isNumber(course.limit) ? ' of ' + course.show(course.limit) : '') +
+    (most < course.least ? ', full height ' + course.show(course.least) : '');
+}
 function drawCourse(canvas, course) {
   const width = canvas.clientWidth;
   const scale = window.devicePixelRatio || 1;
@@ -130,13 +138,13 @@ function drawCourse(canvas, course) {
   context.scale(scale, scale);
   context.font = '12px system-ui, sans-serif';
   const style = getComputedStyle(document.documentElement);
-  const highest = course.points.reduce((most, point) => Math.max(most, point[1]), course.least);
+  const highest = Math.max(course.least, highestOf(course));
   const last = Math.max(1, data.last_us);
   const x = (time) => kLabelWidth + (width - kLabelWidth) * Math.min(1, time / last);
   const y = (value) => kChartHeight - 6 - (kChartHeight - 24) * value / highest;
   context.fillStyle = style.getPropertyValue('--dim');
   context.fillText(course.name, 0, kChartHeight - 10);
-  context.fillText('peak ' + course.show(highest) + (isNumber(course.limit) ? ' of ' + course.show(course.limit) : ''), kLabelWidth, 12);
+  context.fillText(figuresOf(course), kLabelWidth, 12);
   context.fillStyle = style.getPropertyValue('--line');
   context.fillRect(kLabelWidth, y(0), width - kLabelWidth, 1);
   context.beginPath();
@@ -161,7 +169,7 @@ function usage() {
   const canvases = courses().map((course) => {
     const canvas = make('canvas', 'course');
     canvas.setAttribute('role', 'img');
-    canvas.setAttribute('aria-label', course.name + ' over time');
+    canvas.setAttribute('aria-label', course.name + ' over time: ' + figuresOf(course));
     canvas.addEventListener('mousemove', (event) => {
       const box = canvas.getBoundingClientRect();
       const time = (event.clientX - box.left - kLabelWidth) / (box.width - kLabelWidth) * data.last_us;

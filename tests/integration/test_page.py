@@ -133,6 +133,20 @@ class Page(Case):
         self.assertGreater(denied, 5)
         self.assertQuiet(page)
 
+    def test_courses_tell_their_own_figures(self):
+        records = [{"type": "start", "argv": ["x"], "limits": {"memory_bytes": 64 << 20}}]
+        for seq, (seconds, cpu, held) in enumerate(((0, 0, 1), (1, 0.25, 3), (2, 0.3, 2)), 1):
+            records.append({"type": "limit", "event": "sample", "seq": seq, "t_us": seconds * 1000000,
+                            "cpu_us": int(cpu * 1e6), "memory_bytes": held << 20})
+        log = self.shop.file("courses.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+        page = self.page_of(log, "courses.html")
+        self.browser.open(page)
+        self.assertEqual(
+            self.browser.run("[...document.querySelectorAll('canvas.course')].map((c) => c.getAttribute('aria-label'))"),
+            ["CPU over time: highest sample 0.25 CPUs, full height 1.00 CPUs",
+             "memory over time: highest sample 3.0 MiB of 64 MiB"])
+        self.assertQuiet(page)
+
     def test_200000_events_stay_quick(self):
         log = os.path.join(self.shop.path, "long.jsonl")
         with open(log, "w", encoding="utf-8") as f:

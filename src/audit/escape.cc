@@ -196,4 +196,16 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
+std::string enclosed(std::string_view text, char opening, char closing) {
+  std::string out(1, opening);
+  for (const char byte : printable(text)) {
+    if (byte == closing) {
+      append_bytes_as_hex<Quoting::kNone>(out, std::string_view(&byte, 1));
+    } else {
+      out += byte;
+    }
+  }
+  return out + closing;
+}
+
 }  // namespace vitrine::audit

@@ -18,12 +18,7 @@ std::string text(const Json& object, std::string_view name) {
   return printable(text_field(object, name));
 }
 
-std::string in_quotes(std::string_view value) {
-  std::string out = "\"";
-  out += printable(value);
-  out += '"';
-  return out;
-}
+std::string in_quotes(std::string_view value) { return enclosed(value, '"', '"'); }
 
 std::string hexadecimal(std::uint64_t value) {
   std::array<char, 24> digits{};
@@ -104,22 +99,15 @@ std::string words(const Json& object, std::string_view name) {
     if (!out.empty()) out += ' ';
     const std::string shown = printable(word.get_ref<const std::string&>());
     const bool plain =
-        !shown.empty() && shown.find_first_of(" '\"\\|&;<>()$*?") == std::string::npos;
+        !shown.empty() && shown.find_first_of(" '\"\\|&;<>()[]$*?") == std::string::npos;
     out += plain ? shown : in_quotes(shown);
   }
   return out;
 }
 
-std::string exit_text(const Json& event) {
-  const Json* signal = find_field(event, "signal");
-  if (signal != nullptr) return "killed by signal " + signal->dump();
-  const Json* code = find_field(event, "exit_code");
-  return code == nullptr ? "ended" : "exited with " + code->dump();
-}
-
 std::string readable_process(const Json& event) {
   const std::string what = text(event, "event");
-  if (what == "exit") return "+++ " + exit_text(event) + " +++";
+  if (what == "exit") return "+++ " + readable_exit(event) + " +++";
   if (what != "exec") return "+++ " + what + " +++";
   return "+++ exec " + in_quotes(text_field(event, "program")) + " [" + words(event, "argv") +
          "] +++";
@@ -193,8 +181,19 @@ std::string readable_arguments(const Json& call) {
 }
 
 std::string readable_resolved(const Json& call) {
-  const std::string resolved = text(call, "resolved");
-  return resolved.empty() ? "" : " <" + resolved + ">";
+  const std::string resolved = text_field(call, "resolved");
+  return resolved.empty() ? "" : " " + enclosed(resolved, '<', '>');
+}
+
+std::string readable_exit(const Json& event) {
+  const auto figure = [](const Json& value) {
+    return value.is_number_integer() ? value.dump() : std::string("?");
+  };
+  if (const Json* signal = find_field(event, "signal")) {
+    return "killed by signal " + figure(*signal);
+  }
+  const Json* code = find_field(event, "exit_code");
+  return code == nullptr ? "ended" : "exited with " + figure(*code);
 }
 
 std::string readable_event(const LogLine& line) {

@@ -16,7 +16,8 @@ std::string readable_line(const LogLine& line, bool colours);
 std::string readable_arguments(const Json& call);
 // ` </home/me/data.csv>`: what a relative path led to; "" where the log does not say.
 std::string readable_resolved(const Json& call);
-
+// "exited with 0" of an exit event.
+std::string readable_exit(const Json& event);
 // A process, signal or limit line without who and when: "+++ exited with 0 +++".
 std::string readable_event(const LogLine& line);
 

@@ -5,6 +5,7 @@
 
 #include "audit/escape.h"
 #include "audit/log_filter.h"
+#include "audit/log_show.h"
 
 namespace vitrine::audit {
 namespace {
@@ -172,13 +173,7 @@ void LogSummary::add_process(const Json& event) {
   if (what == "thread") ++process->threads;
   if (what == "exec") process->program = printable(text_field(event, "program"));
   if (what != "exit" || count_field(event, "tid", pid) != pid) return;
-  if (const Json* signal = find_field(event, "signal")) {
-    process->end = "killed by signal ";
-    process->end += signal->dump();
-  } else if (const Json* code = find_field(event, "exit_code")) {
-    process->end = "exited with ";
-    process->end += code->dump();
-  }
+  process->end = readable_exit(event);
 }
 
 }  // namespace vitrine::audit

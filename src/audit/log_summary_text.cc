@@ -116,6 +116,12 @@ void add_calls(std::string& out, const LogSummary& summary) {
   }
 }
 
+// What is followed by more on its line.
+std::string word_of(const std::string& text) {
+  if (text.empty()) return "-";
+  return text.find_first_of(" \",") == std::string::npos ? text : enclosed(text, '"', '"');
+}
+
 void add_denials(std::string& out, const LogSummary& summary) {
   std::vector<std::pair<DenialKey, DenialTotals>> denials(summary.denials().begin(),
                                                           summary.denials().end());
@@ -125,9 +131,8 @@ void add_denials(std::string& out, const LogSummary& summary) {
   print(out, "\ndenied\n");
   for (std::size_t i = 0; i < std::min(denials.size(), kMaxListed); ++i) {
     const auto& [key, totals] = denials[i];
-    print(out, "{:>9}  {} {} {} (rule: {}{}{})\n", totals.count, key.syscall,
-          key.target.empty() ? "-" : key.target, key.error, key.rule,
-          totals.where.empty() ? "" : ", first at ", totals.where);
+    print(out, "{:>9}  {} {} {} (rule: {}{}{})\n", totals.count, key.syscall, word_of(key.target),
+          key.error, key.rule, totals.where.empty() ? "" : ", first at ", totals.where);
   }
   if (denials.size() > kMaxListed)
     print(out, "           and {} more\n", denials.size() - kMaxListed);
@@ -152,8 +157,8 @@ void add_processes(std::string& out, const LogSummary& summary) {
   std::size_t listed = 0;
   for (const auto& [pid, process] : summary.processes()) {
     if (++listed > kMaxListed) break;
-    print(out, "{:>9}  {}{}{}\n", pid, process.program.empty() ? "?" : process.program,
-          process.end.empty() ? "" : ", ", process.end);
+    print(out, "{:>9}  {}{}{}\n", pid, word_of(process.program), process.end.empty() ? "" : ", ",
+          process.end);
   }
   if (summary.processes().size() > kMaxListed) {
     print(out, "           and {} more\n", summary.processes().size() - kMaxListed);

@@ -135,7 +135,7 @@ int summary(const LogArguments& arguments) {
   if (status == kExitFailed) return status;
   StandardOutput output;
   if (arguments.has("--json")) {
-    output.append(audit::summary_json(summary).dump());
+    output.append(audit::summary_json(summary).dump(-1, ' ', true));  // ASCII: it may be a terminal
     output.append("\n");
   } else {
     output.append(audit::summary_text(summary));

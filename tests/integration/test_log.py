@@ -106,6 +106,24 @@ class LogCommand(Case):
             self.assertNotIn(b"\x1b", done.stdout + done.stderr)
             self.assertIn(b"\\x1b[2J", done.stdout + done.stderr)
 
+    def test_nothing_of_the_log_passes_for_vitrines_words(self):
+        name = '/none (rule: x), exited with 0\u202e"'
+        log = self.log([refused(1, path=name), refused(2, path="/n", resolved="/m> = 3"),
+                        {"type": "process", "seq": 3, "t_us": 3, "pid": 1, "event": "exec", "program": name, "argv": [name]},
+                        {"type": "process", "seq": 4, "t_us": 4, "pid": 1, "event": "exit", "exit_code": "\u009b"},
+                        {"type": "start", "argv": ["\u202e"]}])
+        shown = '"/none (rule: x), exited with 0\\xe2\\x80\\xae\\x22"'
+        for words, parts in ((["show"], [f"openat({shown}, O_RDONLY) = -1 ENOENT",
+                                         "<" + "/m\\x3e = 3>", f"exec {shown} [{shown}]", "exited with ?"]),
+                             (["summary"], [f"1  openat {shown} ENOENT (rule: default)\n",
+                                            f"1  {shown}, exited with ?\n"]),
+                             (["summary", "--json"], ["\\u202e"])):
+            done = self.tool(words[0], log, *words[1:])
+            text = done.stdout.decode()
+            self.assertNotRegex(text, "[\u009b\u202e]")
+            for part in parts:
+                self.assertIn(part, text)
+
     # --- output
 
     def test_output_that_cannot_be_written_is_an_error(self):

@@ -125,12 +125,28 @@ TEST(Show, LooksLikeStrace) {
 }
 
 TEST(Show, NothingReachesTheTerminalUnescaped) {
+  const std::string exit =
+      R"({"type":"process","event":"exit","exit_code":"\u009b\u202e","program":"\u202e"})";
+  EXPECT_EQ(readable_line(parsed(exit), false), "0.000000 +++ exited with ? +++");
   const std::string shown = readable_line(
       parsed(R"({"type":"syscall","syscall":"\u001b[2J","args":{"path":"\u202e\u0007\\x1b"},)"
              R"("decision":"deny","rule":"\n\u001b]0;x","where":"\u009b"})"),
       false);
   for (const char c : shown) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << shown;
   EXPECT_EQ(shown.find("\u202e"), std::string::npos);
+}
+
+TEST(Show, NamesStayWithinWhatStandsAroundThem) {
+  EXPECT_EQ(
+      readable_line(parsed(R"({"type":"syscall","syscall":"openat","args":{"path":"/x\", 0) = 3"},)"
+                           R"("resolved":"/y> = 3","decision":"deny","rule":"default","result":-2,)"
+                           R"("errno":"ENOENT"})"),
+                    false),
+      "0.000000 openat(\"/x\\x22, 0) = 3\") = -1 ENOENT (denied: default) </y\\x3e = 3>");
+  EXPECT_EQ(readable_line(parsed(R"({"type":"process","event":"exec","program":"/a\"b",)"
+                                 R"("argv":["a]","\"","b c","d"]})"),
+                          false),
+            "0.000000 +++ exec \"/a\\x22b\" [\"a]\" \"\\x22\" \"b c\" d] +++");
 }
 
 TEST(Show, FieldsOfWrongTypesAreTolerated) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -59,9 +60,56 @@ void require_safe(const std::string& text) {
   require(std::ranges::none_of(code_points(text), is_deceptive));
 }
 
+// The escape read backwards, a character at a time. false: it is none.
+bool read_escaped(std::string_view text, std::string& bytes, std::uint64_t& left_out) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  left_out = 0;
+  while (!text.empty()) {
+    const char first = text[0];
+    text.remove_prefix(1);
+    if (first != '\\') {
+      bytes += first;
+      continue;
+    }
+    if (text.empty()) return false;
+    const char kind = text[0];
+    text.remove_prefix(1);
+    if (kind == '\\') {
+      bytes += '\\';
+    } else if (kind == 'x') {
+      const std::size_t high =
+          text.size() < 2 ? 16 : std::min<std::size_t>(kDigits.find(text[0]), 16);
+      const std::size_t low =
+          text.size() < 2 ? 16 : std::min<std::size_t>(kDigits.find(text[1]), 16);
+      if (high == 16 || low == 16) return false;
+      bytes += static_cast<char>(16 * high + low);
+      text.remove_prefix(2);
+    } else if (kind == '+') {
+      if (text.empty() || text.find_first_not_of("0123456789") != std::string_view::npos)
+        return false;
+      errno = 0;
+      left_out = std::strtoull(std::string(text).c_str(), nullptr, 10);
+      return errno == 0;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+void check_unescape(std::string_view text) {
+  std::string bytes;
+  std::uint64_t left_out = 0;
+  const bool is_one = read_escaped(text, bytes, left_out);
+  const auto raw = unescape(text);
+  require(raw.has_value() == is_one);
+  if (is_one) require(raw->bytes == bytes && raw->left_out == left_out);
+}
+
 void check_bounded(std::string_view bytes, std::size_t most) {
   const std::string text = vitrine::audit::escape_bounded(bytes, most);
   require_safe(text);
+  require(printable(text) == text);
   const auto cut = unescape(text);
   require(cut && cut->bytes == bytes.substr(0, most));
   require(cut->bytes.size() + cut->left_out == bytes.size());
@@ -84,6 +132,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(nlohmann::json::parse(json).get<std::string>() == text);
 
   // As the text of a log that anyone may have written.
+  check_unescape(bytes);
   const std::string shown = printable(bytes);
   require_safe(shown);
   require(printable(shown) == shown);

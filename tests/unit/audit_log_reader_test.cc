@@ -3,7 +3,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "audit/log_filter.h"
 #include "audit/log_reader.h"
@@ -104,6 +106,27 @@ TEST(LogReader, UnreadableFileIsASystemError) {
   const auto more = reader.next(line);
   ASSERT_FALSE(more);
   EXPECT_EQ(more.error().kind, Error::Kind::kSystem);
+}
+
+TEST(LogReader, SignalWhileWaitingIsNoError) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd writing(ends[1]);
+  struct sigaction act {};  // without SA_RESTART
+  act.sa_handler = [](int) {};
+  ASSERT_EQ(::sigaction(SIGUSR1, &act, nullptr), 0);
+  std::thread other([&, reader = ::pthread_self()] {
+    for (int i = 0; i < 20; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      ::pthread_kill(reader, SIGUSR1);
+    }
+    EXPECT_EQ(::write(writing.get(), "{\"type\":\"signal\"}\n", 18), 18);
+  });
+  LogReader reader{UniqueFd(ends[0])};
+  LogLine line;
+  const auto more = reader.next(line);
+  EXPECT_TRUE(more && *more);
+  other.join();
 }
 
 LogLine parsed(const std::string& text) {

@@ -151,8 +151,30 @@ Answer handle_fchown(Context& context) {
                                                     vfs::FinalLink::kFollow));
 }
 
-// No node has extended attributes: as on a filesystem that lacks them.
-Answer no_attributes(Context&) { return serve_error(EOPNOTSUPP); }
+// No node has extended attributes: as on a filesystem that lacks them, which has an empty list of
+// them (vfs_listxattr, fs/xattr.c).
+Answer without_attributes(Context& context, const Status& found) {
+  if (!found) return answer_error(context, found.error());
+  if (context.call.row->name.ends_with("listxattr")) return serve(0);
+  return serve_error(EOPNOTSUPP);
+}
+
+template <vfs::FinalLink kFinal>
+Answer no_attributes_of_path(Context& context) {
+  Result<std::string_view> path = path_argument(context, 0);
+  if (!path) return serve_error(path.error().code);
+  struct statx found {};
+  return without_attributes(
+      context,
+      context.files.stat(context.caller(), context.fs.working_directory, *path, kFinal, found));
+}
+
+Answer no_attributes_of_descriptor(Context& context) {
+  Result<vfs::FileSystem::GuestFd> fd = guest_fd(context, 0);
+  if (!fd) return serve_error(fd.error().code);
+  struct statx found {};
+  return without_attributes(context, context.files.stat_descriptor(context.caller(), *fd, found));
+}
 
 // The host's disks are not the guest's to flush; its own files are memory.
 Answer nothing_to_flush(Context&) { return serve(); }
@@ -169,11 +191,12 @@ void add_descriptor_handlers(HandlerTable& table) {
   table.add("fchown", handle_fchown);
   table.add("sync", nothing_to_flush);
   table.add("syncfs", nothing_to_flush);
-  for (const char* name :
-       {"setxattr", "lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "fgetxattr", "listxattr",
-        "llistxattr", "flistxattr", "removexattr", "lremovexattr", "fremovexattr"}) {
-    table.add(name, no_attributes);
-  }
+  for (const char* name : {"setxattr", "getxattr", "listxattr", "removexattr"})
+    table.add(name, no_attributes_of_path<vfs::FinalLink::kFollow>);
+  for (const char* name : {"lsetxattr", "lgetxattr", "llistxattr", "lremovexattr"})
+    table.add(name, no_attributes_of_path<vfs::FinalLink::kNoFollow>);
+  for (const char* name : {"fsetxattr", "fgetxattr", "flistxattr", "fremovexattr"})
+    table.add(name, no_attributes_of_descriptor);
 }
 
 }  // namespace vitrine::syscalls

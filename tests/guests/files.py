@@ -105,6 +105,22 @@ print(oct(os.stat("group").st_mode), attempt(os.chmod, "group", 0o3770), oct(os.
 os.mkdir("group/inner"), put("group/file")
 print(oct(os.stat("group/inner").st_mode), oct(os.stat("group/file").st_mode), attempt(os.chmod, "group/inner", 0o755), oct(os.stat("group/inner").st_mode))
 
+# Extended attributes: as a filesystem without them answers, such as /proc, or one with them does.
+def xattrs(name, **options):
+    return (attempt(os.listxattr, name, **options), attempt(os.getxattr, name, "user.x", **options),
+            attempt(os.setxattr, name, "user.x", b"y", **options), attempt(os.removexattr, name, "user.x", **options))
+os.chmod("timed", 0o600)
+fd = os.open("timed", os.O_RDONLY)
+os.symlink("missing", "dangling")
+print("xattr", xattrs("/proc/self/status")[:2], xattrs("/proc/self/status", follow_symlinks=False)[:2])
+for name in ("missing", "dangling", "timed/x", "", 99):
+    print(name, xattrs(name), xattrs(name, follow_symlinks=False) if name and name not in ("dangling", 99) else "")
+for name, options in (("timed", {}), ("tlink", {}), ("group", {}), (fd, {}), ("dangling", {"follow_symlinks": False})):
+    listed, got, made, gone = xattrs(name, **options)
+    print(listed, got in ("ENODATA", "ENOTSUP"), made in (None, "ENOTSUP", "EPERM"), gone in (None, "ENOTSUP", "EPERM"))
+os.close(fd)
+print(shutil.copy2("timed", "copied"), attempt(shutil.copystat, "group", "copied"))
+
 names = [b"\xff\xfe", b"new\nline", b" ", b"-x", b"\xc3\xa9", b"e\xcc\x81", b"n" * 255, b"tab\t\x1b[31m"]
 os.mkdir("odd")
 for name in names: os.close(os.open(b"odd/" + name, os.O_CREAT))

@@ -232,11 +232,11 @@ attempt("datagrams", socket.socket, socket.AF_UNIX, socket.SOCK_DGRAM)
 attempt("pair", socket.socketpair, socket.AF_UNIX, socket.SOCK_DGRAM)
 attempt("watch", raw, libc.inotify_init1, 0)
 attempt("old watch", raw, libc.inotify_init)
-attempt("attributes", os.listxattr, ".")
+attempt("attributes", lambda: None if os.listxattr(".") == [] else raw(libc.close, -1))
 attempt("attribute", os.setxattr, ".", "user.a", b"b")
 """
         names = ["fifo", "datagrams", "pair", "watch", "old watch", "attributes", "attribute"]
-        said = ["EPERM", "EACCES", "done", "ENOSYS", "ENOSYS", "ENOTSUP", "ENOTSUP"]
+        said = ["EPERM", "EACCES", "done", "ENOSYS", "ENOSYS", "done", "ENOTSUP"]
 
         def check(shop, backend):
             run = shop.run([PYTHON, "-c", code, "/tmp"], backend=backend)

@@ -393,6 +393,7 @@ Status Dispatcher::finish(Waiting taken, tracee::Task& task, Answer answer) {
   if (const auto* execution = std::get_if<Execute>(&answer.effect)) {
     expect_program(task.tid, execution->program.get(), execution->path, execution->name);
   }
+  parts_.budget.follow_scratch();
   // Up to the answer: behind it the task may run at once, on this CPU.
   Nanoseconds took{};
   if (is_recorded(decided.decision)) took = parts_.budget.elapsed() - decided.time;

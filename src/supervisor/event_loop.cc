@@ -170,7 +170,6 @@ void EventLoop::take_call(intercept::Stop stop) {
   if (Status done = dispatcher_.dispatch(std::move(stop), now); !done) {
     return fail_internally(done.error());
   }
-  follow_scratch();
   if (!dispatcher_.violation().empty()) end_run(Verdict::kViolation, dispatcher_.violation());
 }
 

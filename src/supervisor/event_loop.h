@@ -81,6 +81,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   std::optional<std::uint64_t> moving_limit(pid_t tgid, int resource) override;
   void keep_limit_below(pid_t tgid, int resource, std::uint64_t soft) override;
   std::uint64_t own_file_limit(pid_t tgid) const override;
+  void follow_scratch() override;
   bool shared_memory_fits(std::uint64_t bytes) override;
   bool admit_socket(int fd) override;
   void connection_made(const std::string& prefix) override { meter_.connection_made(prefix); }
@@ -128,7 +129,6 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   bool is_for_the_shell(const tracee::Task& task, int signal) const;
   void apply_rlimits();
   bool raise_file_limit(pid_t tgid);
-  void follow_scratch();
   void inherit_limits(const tracee::Task& task);
   bool is_own_file_limit(pid_t tid) const;
   void end_run(Verdict verdict, std::string reason);

@@ -51,6 +51,8 @@ class BudgetControl {
   virtual void keep_limit_below(pid_t tgid, int resource, std::uint64_t soft) = 0;
   // What RLIMIT_FSIZE was set to by the program itself; UINT64_MAX: it was not.
   virtual std::uint64_t own_file_limit(pid_t tgid) const = 0;
+  // Before a call is answered: what it made room for in scratch is there for the program's next.
+  virtual void follow_scratch() = 0;
   virtual bool shared_memory_fits(std::uint64_t bytes) = 0;
   // Counts what the socket `fd` may hold in its buffers for as long as anybody has it open. False:
   // that does not fit, and the socket must not be granted.

@@ -2,6 +2,7 @@
 
 #include <nettle/base64.h>
 
+#include <algorithm>
 #include <array>
 
 #include "audit/escape.h"
@@ -9,6 +10,7 @@
 #include "audit/log_filter.h"
 #include "audit/log_show.h"
 #include "audit/sha256.h"
+#include "base/path.h"
 #include "core/secrets.h"
 
 namespace vitrine::audit {
@@ -196,6 +198,14 @@ std::string result_text(const Json& call) {
   return result != nullptr && result->is_number_integer() ? result->dump() : "";
 }
 
+// An empty folder in its place would take away what every program needs there.
+bool is_of_the_system(std::string_view folder) {
+  constexpr std::array<std::string_view, 9> kFolders = {"/bin",  "/dev",  "/etc", "/lib", "/lib64",
+                                                        "/proc", "/sbin", "/sys", "/usr"};
+  return folder == "/" ||
+         std::ranges::any_of(kFolders, [&](auto each) { return is_within(folder, each); });
+}
+
 }  // namespace
 
 std::string profile_line(const DenialKey& denial) {
@@ -209,8 +219,8 @@ std::string profile_line(const DenialKey& denial) {
     if (may_hold_secrets(path->bytes)) return "";
     return denial.error == "EPERM" ? "" : "{\"show\": " + Json(path->bytes).dump() + "}";
   }
-  const std::size_t slash = path->bytes.rfind('/');
-  const std::string folder = path->bytes.substr(0, slash == 0 ? 1 : slash);
+  const std::string folder(parent_of(path->bytes));
+  if (is_of_the_system(folder)) return "";
   return "{\"scratch\": " + Json(folder).dump() + ", \"size\": \"16M\"}";
 }
 

@@ -83,6 +83,10 @@ TEST(ProfileLine, IsWhatAProfileUnderstandsOrNothing) {
             R"({"show": "/etc/my file"})");
   EXPECT_EQ(profile_line({"openat", "/data/out/x", "EROFS", "python:files[1]"}),
             R"({"scratch": "/data/out", "size": "16M"})");
+  for (const char* of_the_system : {"/x", "/etc/x", "/etc/python3/x", "/usr/lib/x", "/proc/1/x"}) {
+    EXPECT_EQ(profile_line({"openat", of_the_system, "EROFS", "default"}), "")
+        << "an empty folder there would take away what is shown";
+  }
   EXPECT_EQ(profile_line({"socket", "", "EACCES", "network"}), "");
   EXPECT_EQ(profile_line({"openat", "relative", "ENOENT", "default"}), "");
   EXPECT_EQ(profile_line({"openat", "/srv/\\xff", "ENOENT", "default"}), "") << "no text";

@@ -104,16 +104,24 @@ bool is_guest_path(const std::string& path) {
          closed.find("/../") == std::string::npos;
 }
 
+// As it was written: a path that is not absolute would be made so.
+bool names_absolute_path(const FileRule& rule) {
+  const std::string& written = rule.origin.rule;  // "--scratch /tmp=1M"
+  return written.substr(written.find(' ') + 1).starts_with('/');
+}
+
 bool is_right(const FileRule& rule) {
   if (const auto* shown = std::get_if<ShowRule>(&rule.what)) {
     return !shown->host.empty() && !shown->pattern &&
            (shown->guest.empty() || is_guest_path(shown->guest));
   }
   if (const auto* scratch = std::get_if<ScratchRule>(&rule.what)) {
-    return is_guest_path(scratch->guest) && scratch->bytes <= INT64_MAX;
+    return names_absolute_path(rule) && is_guest_path(scratch->guest) &&
+           scratch->bytes <= INT64_MAX;
   }
   const auto* hidden = std::get_if<HideRule>(&rule.what);
-  return hidden != nullptr && is_guest_path(hidden->guest) && hidden->guest != "/";
+  return hidden != nullptr && names_absolute_path(rule) && is_guest_path(hidden->guest) &&
+         hidden->guest != "/";
 }
 
 bool is_right(const policy::LimitSettings& limits) {
@@ -189,7 +197,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto options = cli::parse_run_options(words);
   check(options, words);
-  require(!options || !options->learn);
+  const bool of_learning = words[0] == "-o" || words[0] == "--out" || words[0] == "--merge";
+  require(!options || (!options->learn && !of_learning));
   const auto learning = cli::parse_learn_options(words);
   check(learning, words);
   if (!learning || learning->help || learning->version) return 0;

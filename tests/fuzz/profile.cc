@@ -90,6 +90,17 @@ void check_rules(const policy::Profile& profile) {
   }
 }
 
+// As they were written: a path that is not absolute would be made so.
+void check_written_paths(std::string_view text) {
+  const auto json = nlohmann::json::parse(text);
+  if (!json.contains("files")) return;
+  for (const auto& entry : json["files"]) {
+    for (const char* key : {"show", "scratch", "hide", "folder", "at"}) {
+      require(!entry.contains(key) || entry[key].get<std::string>().starts_with('/'));
+    }
+  }
+}
+
 policy::Policy policy_of(const policy::Profile& profile) {
   policy::PolicyBuilder builder;
   builder.extend(profile);
@@ -124,6 +135,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   check_rules(*profile);
+  check_written_paths(text);
   const policy::Policy policy = policy_of(*profile);
   check_limits(policy.limits());
   const std::string written = policy::profile_document(policy, "p", "");

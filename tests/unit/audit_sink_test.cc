@@ -190,6 +190,23 @@ TEST(JsonSink, EventsPastTheLimitAreCountedAndTheEndIsWritten) {
   EXPECT_TRUE(problems(log).empty());
 }
 
+TEST(JsonSink, WhatWasLeftOutIsNotFollowedByWhatWouldFit) {
+  const UniqueFd log = memory_file();
+  const auto sink = make_json_sink(another(log), {Level::kMediated, 60000});
+  sink->write(denied_open());
+  sink->write(denied_open(std::string(1 << 16, '\xff')));
+  for (int i = 0; i < 3; ++i) sink->write(denied_open(std::string(1 << 16, '\xff')));
+  sink->write(denied_open());
+  ASSERT_TRUE(sink->finish(Report{}));
+  const auto lines = lines_of(content(log));
+  const Json end = Json::parse(lines.back());
+  const std::size_t written = lines.size() - 1;
+  EXPECT_LT(written, 5U);
+  EXPECT_EQ(Json::parse(lines[written - 1])["seq"], written)
+      << "the beginning of the run, without gaps";
+  EXPECT_EQ(end["events_left_out"], 6 - written);
+}
+
 TEST(JsonSink, OneRecordIsBoundedWhateverItHolds) {
   const UniqueFd log = memory_file();
   const auto sink = make_json_sink(another(log), {});

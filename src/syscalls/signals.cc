@@ -40,12 +40,14 @@ Answer handle_kill(Context& context) {
 
 Answer handle_tkill(Context& context) {
   const pid_t tid = context.call.int_argument(0);
+  if (tid <= 0) return serve_error(EINVAL);
   return context.tasks.find(tid) != nullptr ? proceed() : outside(context, tid);
 }
 
 Answer handle_tgkill(Context& context) {
   const pid_t tgid = context.call.int_argument(0);
   const pid_t tid = context.call.int_argument(1);
+  if (tid <= 0 || tgid <= 0) return serve_error(EINVAL);
   if (!context.tasks.is_process(tgid)) return outside(context, tgid);
   const tracee::Task* task = context.tasks.find(tid);
   if (task == nullptr || task->tgid != tgid) return serve_error(ESRCH);

@@ -20,13 +20,13 @@ class Arguments(Case):
         self.assertEqual((bare.returncode, bare.stderr), (0, b""))
         return bare.stdout.decode().splitlines(), folder, script
 
-    def same(self, how, others=()):
+    def same(self, how, others=(), options=()):
         """As the kernel alone has it, but for the lines that are given."""
         native, folder, script = self.lines(how)
         self.assertGreater(len(native), 50)
 
         def check(shop, backend):
-            run = shop.run([PYTHON, script, how, folder], ["--scratch", folder, "--ro", script],
+            run = shop.run([PYTHON, script, how, folder], ["--scratch", folder, "--ro", script, *options],
                            backend=backend)
             self.assertEqual((run.status, run.err), (0, b""))
             found = run.out.decode().splitlines()
@@ -43,6 +43,16 @@ class Arguments(Case):
 
     def test_folders(self):
         self.same("folders")
+
+    def test_rare_arguments(self):
+        # What asks for a lookup of a kind that is not there has another way ready.
+        others = {f"437,cwd,file,oddway,24 -{errno.EINVAL}": f"-{errno.ENOSYS}",
+                  f"322,cwd,link,0,0,0x100 -{errno.ELOOP}": f"-{errno.EACCES}"}
+        # No kind of socket or address but those that a run may have, whatever else is wrong.
+        for line in ("41,1,99,0 -22", "42,S,B,1000 -22", "42,S,bad,16 -14", "49,S,B,1 -22",
+                     "49,S,B,1000 -22", "49,S,bad,16 -14"):
+            others[line] = f"-{errno.EACCES}"
+        self.same("rare", others, ["-p", "python-multiprocess"])
 
     def test_strings_that_a_sibling_takes_away(self):
         native, folder, script = self.lines("vanishing")

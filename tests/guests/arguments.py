@@ -3,6 +3,9 @@ call with its result; the kernel alone gives the same ones."""
 
 import ctypes
 import os
+import resource
+import socket
+import struct
 import sys
 import threading
 
@@ -180,6 +183,215 @@ def folders(folder):
                 if number == 258 and result == 0:
                     os.rmdir("missing" if value.startswith("cwd") or kind == "absolute" or value == "odd"
                              else "sub/missing")
+
+
+def rare(folder):
+    """What programs rarely ask for: flags that are none, sizes and clocks that cannot be, other forms."""
+    os.chdir(folder)
+    with open("file", "w") as file:
+        file.write("text")
+    os.symlink("file", "link")
+    held = [os.open("file", os.O_RDWR), os.pipe()[1], os.open(".", os.O_RDONLY)]
+    pair = [end.detach() for end in socket.socketpair()]
+    words = {name: at_the_end(name.encode() + b"\0") for name in ("file", "link", "new", "")}
+    words.update(F=held[0], W=held[1], D=held[2], S=pair[0], cwd=-100, closed=77, B=BUFFER, bad=1 << 47, me=os.getpid())
+    now, cpus = struct.pack("4q", 1, 2, 3, 4), struct.pack("Q", (1 << os.cpu_count()) - 1)
+    words["times"], words["ids"] = at_the_end(now), [os.getuid(), os.getgid()]
+    words["too many"] = at_the_end(struct.pack("4q", 1, 10 ** 9, 1, 10 ** 9))
+    words["below zero"] = at_the_end(struct.pack("4q", 1, -1, 1, -1))
+    words["cpus"], words["none of them"] = at_the_end(cpus), at_the_end(bytes(8))
+    words["files"] = at_the_end(struct.pack("2Q", *resource.getrlimit(resource.RLIMIT_NOFILE)))
+    words["upside down"] = at_the_end(struct.pack("2Q", 20, 10))
+    words["lock"], words["no lock"] = at_the_end(struct.pack("hhqqi4x", 0, 0, 0, 0, 0)), at_the_end(struct.pack("hhqqi4x", 9, 0, 0, 0, 0))
+    words["from where"] = at_the_end(struct.pack("hhqqi4x", 0, 9, 0, 0, 0))
+    words["too far"] = at_the_end(struct.pack("hhqqi4x", 0, 0, (1 << 63) - 2, 9, 0))
+    words["backwards"] = at_the_end(struct.pack("hhqqi4x", 0, 0, 3, -2, 0))
+    for kind, how in {"how": (0, 0, 0), "odd flag": (1 << 40, 0, 0), "idle mode": (0, 0o600, 0), "odd way": (0, 0, 1 << 20),
+                      "odd mode": (0o100, 1 << 20, 0)}.items():
+        words[kind] = at_the_end(struct.pack("3Q", *how))
+    words["four"], words["less than none"] = at_the_end(struct.pack("i", 4)), at_the_end(struct.pack("i", -1))
+    words["twelve"] = BUFFER + 2 * PAGE
+    for line in RARE.strip().splitlines():
+        if line.startswith("#") or "null" in line and tuple(map(int, os.uname().release.split(".")[:2])) < (6, 11):
+            continue
+        number, *arguments = [word.strip() for word in line.split(",")]
+        put(words["twelve"], struct.pack("i", 12))
+        filled = []
+        for word in arguments:
+            value = words["ids"][word == "group"] if word in ("user", "group") else words.get(word)
+            if word == "null":
+                value = 0
+            filled.append(int(word, 0) if value is None else value)
+        result = call(int(number), *filled)
+        if int(number) in (41, 437) and result > 0:
+            os.close(result)
+        print(line.replace(" ", ""), result if number in ("204", "140") else min(result, 0))
+
+
+# Call, arguments: a number, or a word of rare(). One a line.
+RARE = """
+# fstatfs, stat and access by descriptor and with odd flags
+138, F, B
+138, closed, B
+138, F, bad
+262, cwd, , B, 0x1000
+262, F, null, B, 0x1000
+262, cwd, file, B, 0x10000000
+332, cwd, file, 0x10000000, 0x7ff, B
+21, file, 8
+439, F, , 4, 0x1000
+439, closed, , 4, 0x1000
+439, cwd, link, 4, 0x100
+439, cwd, file, 0, 0x10000000
+# readlink
+89, link, B, 0
+89, link, B, -1
+267, cwd, , B, 10
+267, F, , B, 10
+267, closed, , B, 10
+# names
+263, cwd, new, 0x10000000
+265, cwd, file, cwd, new, 0x10000000
+316, cwd, file, cwd, new, 0x100
+86, file, bad
+82, file, bad
+452, cwd, file, 0o600, 0x10000000
+452, cwd, file, 0o600, 0
+260, cwd, file, user, group, 0x10000000
+260, cwd, file, user, group, 0x100
+260, cwd, file, user, group, 0
+94, link, user, group
+92, file, user, group
+76, file, -1
+# times
+132, file, null
+132, file, times
+132, file, bad
+235, file, null
+235, file, times
+235, file, too many
+235, file, below zero
+235, file, bad
+261, cwd, file, times
+261, cwd, file, null
+280, cwd, file, too many, 0
+280, cwd, file, below zero, 0
+280, cwd, file, times, 0x10000000
+280, cwd, link, times, 0x100
+280, F, null, times, 0
+280, F, null, too many, 0
+280, F, null, bad, 0
+280, closed, null, times, 0
+280, closed, file, times, 0
+# locks and pipes
+72, F, 5, lock
+72, F, 6, no lock
+72, F, 6, from where
+72, F, 6, too far
+72, F, 6, backwards
+72, F, 6, bad
+72, closed, 6, lock
+72, F, 37, lock
+72, W, 1031, 4096
+73, F, 77
+73, closed, 2
+# openat2
+437, cwd, file, how, 24
+437, cwd, file, how, 8
+437, cwd, file, how, 5000
+437, cwd, file, bad, 24
+437, cwd, file, odd flag, 24
+437, cwd, file, idle mode, 24
+437, cwd, file, odd way, 24
+437, cwd, new, odd mode, 24
+437, cwd, bad, how, 24
+# processes and clocks
+200, 0, 0
+200, -1, 0
+200, me, 0
+234, me, 0, 0
+234, 0, me, 0
+234, me, 1, 0
+234, me, me, 0
+228, 99, B
+228, -613, B
+228, -8, B
+229, -8, B
+157, 4, 1
+135, 0
+# processors and limits
+203, 0, 8, cpus
+203, me, 8, cpus
+203, 0, 8, none of them
+203, 0, 8, bad
+203, 0, 0, cpus
+204, 0, 4, B
+204, 0, 0, B
+204, me, 8, B
+302, 0, 7, files, B
+302, me, 7, files, B
+302, 0, 99, files, B
+302, 0, 7, bad, B
+302, 0, 7, files, bad
+302, 0, 7, upside down, 0
+160, 99, files
+160, 7, bad
+140, 0, 0
+141, 0, 0, 19
+# who it is
+105, user
+106, group
+113, user, -1
+114, -1, group
+117, -1, user, -1
+119, group, -1, -1
+# sockets
+41, 1, 99, 0
+41, 1, 1, 5
+41, 1, 1, 1
+53, 1, 99, 0, B
+53, 1, 1, 5, B
+53, 1, 1, 0, bad
+49, F, B, 16
+49, closed, B, 16
+49, S, B, 1
+49, S, B, 1000
+49, S, bad, 16
+42, F, B, 16
+42, S, B, 1000
+42, S, bad, 16
+50, F, 1
+50, closed, 1
+51, F, B, twelve
+51, S, B, bad
+51, S, B, less than none
+51, S, bad, twelve
+52, S, B, twelve
+52, closed, B, twelve
+55, S, 1, 17, B, twelve
+55, S, 1, 17, B, four
+55, S, 1, 17, B, less than none
+55, S, 1, 17, B, bad
+55, S, 1, 17, bad, twelve
+55, F, 1, 17, B, twelve
+54, closed, 1, 2, four, 4
+54, F, 1, 2, four, 4
+# memory that is shared
+9, 0, 0, 3, 0x21, -1, 0
+9, 0, 4096, 3, 0x21, -1, 1
+9, 0, -1, 3, 0x21, -1, 0
+# execution
+59, bad, 0, 0
+59, new, 0, 0
+59, file, 0, 0
+59, file, bad, 0
+59, file, 0, bad
+322, closed, file, 0, 0, 0
+322, closed, , 0, 0, 0x1000
+322, F, , 0, 0, 0x1000
+322, cwd, file, 0, 0, 0x10000000
+322, cwd, link, 0, 0, 0x100
+"""
 
 
 os.umask(0o22)

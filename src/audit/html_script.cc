@@ -3,9 +3,9 @@
 #include "audit/log_html.h"
 
 namespace vitrine::audit {
+namespace {
 
-std::string_view html_script() {
-  static constexpr std::string_view kScript = R"js(
+constexpr std::string_view kScript = R"js(
 'use strict';
 const data = JSON.parse(document.getElementById('data').textContent);
 const page = document.getElementById('page');
@@ -494,7 +494,9 @@ calls(right);
 processes(right);
 events.show();
 )js";
-  return kScript;
-}
+
+}  // namespace
+
+std::string_view html_script() { return kScript; }
 
 }  // namespace vitrine::audit

@@ -69,7 +69,7 @@ tl::unexpected<Error> LogReader::bad_line(std::string_view what) const {
 }
 
 Result<bool> LogReader::next(LogLine& line) {
-  const Result<bool> more = next_text();
+  Result<bool> more = next_text();
   if (!more || !*more) return more;
   line.number = number_;
   line.text = text_;
@@ -98,7 +98,7 @@ Result<bool> LogReader::next_text() {
     if (buffer_.size() - start_ > kMaxLineBytes + kReadBytes)
       buffer_.resize(start_ + kMaxLineBytes + 1);
     searched = buffer_.size() - start_;
-    const Result<bool> filled = fill();
+    Result<bool> filled = fill();
     if (!filled) return filled;
   }
   if (start_ == buffer_.size()) return false;

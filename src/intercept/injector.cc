@@ -24,7 +24,7 @@ namespace vitrine::intercept {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::uint64_t kMostPlaced = 512 * 1024;  // below what the filter lets through (1 MiB)
+constexpr std::uint64_t kMostPlaced = 512ULL * 1024;  // below what the filter lets through (1 MiB)
 
 Status signal_mask(enum __ptrace_request request, pid_t tid, std::uint64_t& mask) {
   if (::ptrace(request, tid, sizeof mask, &mask) == 0) return {};

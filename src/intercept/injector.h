@@ -113,7 +113,7 @@ class Injector {
   // The task is to be led from one stop of its calls to the next.
   bool is_led(pid_t tid) const { return executions_.contains(tid) || names_.contains(tid); }
   // The task has executed: its first call is made to wait for one that names it (on_stop).
-  void name_task(pid_t tid, std::string name) { names_[tid] = std::move(name); }
+  void name_task(pid_t tid, const std::string& name) { names_[tid] = name; }
 
   // Keeps the channel's end open in the program: close_range(2) does not see it. True when the
   // registers were changed and the call is to go on with them. (Calls that name the number itself

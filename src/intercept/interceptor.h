@@ -64,7 +64,7 @@ class Interceptor {
 
   // The task, in the stop of its execution, gets this name (prctl(2), PR_SET_NAME) before it makes
   // its first call. Only for those whose calls of prctl are not supervised.
-  virtual void name_task(pid_t, std::string) {}
+  virtual void name_task(pid_t, const std::string&) {}
 
   // --- every single call (capabilities().sees_results). The observer is told of each call that the
   // kernel performed: its registers, the leading bytes of what it wrote out of the program's

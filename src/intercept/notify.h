@@ -35,9 +35,7 @@ class NotifyInterceptor final : public Interceptor {
   bool sibling_executes(pid_t tgid, pid_t tid) const override {
     return injector_.sibling_executes(tgid, tid);
   }
-  void name_task(pid_t tid, std::string name) override {
-    injector_.name_task(tid, std::move(name));
-  }
+  void name_task(pid_t tid, const std::string& name) override { injector_.name_task(tid, name); }
 
  private:
   NotifyInterceptor(UniqueFd listener, DescriptorChannel channel)

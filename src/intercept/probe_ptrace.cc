@@ -54,12 +54,12 @@ class Tracee {
   pid_t pid() const { return pid_; }
   int error() const { return error_; }
   // Into a ptrace-stop; 0 or errno.
-  int stop() {
+  int stop() const {
     if (error_ != 0) return error_;
     if (const Status stopped = tracee::interrupt(pid_); !stopped) return stopped.error().code;
     return 0;
   }
-  int to_syscall_stop() {
+  int to_syscall_stop() const {
     if (::ptrace(PTRACE_SYSCALL, pid_, nullptr, 0) != 0) return errno;
     int status = 0;
     if (::waitpid(pid_, &status, __WALL) != pid_) return errno;

@@ -45,6 +45,15 @@ Result<Outcome> finish(const Injector& injector, const SyscallEvent& call, std::
   return Outcome{.result = result_for_task(value)};
 }
 
+Result<Outcome> execute(Injector& injector, const SyscallEvent& call, const Execute& execution,
+                        const std::function<Status()>& resume) {
+  Result<std::int64_t> started = injector.execute(call, execution);
+  if (!started) return unless_gone(started.error());
+  if (*started == 0) return Outcome{.result = 0, .known = false};
+  if (Status resumed = resume(); !resumed) return unless_gone(resumed.error());
+  return Outcome{.result = *started};
+}
+
 }  // namespace
 
 Result<Outcome> apply_at_stop(Injector& injector, const SyscallEvent& call, Effect effect,
@@ -76,13 +85,8 @@ Result<Outcome> apply_at_stop(Injector& injector, const SyscallEvent& call, Effe
     return injected(injector.install_pair(call, *pair));
   if (const auto* mapping = std::get_if<MapFile>(&effect))
     return injected(injector.map(call, *mapping));
-  if (const auto* execution = std::get_if<Execute>(&effect)) {
-    Result<std::int64_t> started = injector.execute(call, *execution);
-    if (!started) return unless_gone(started.error());
-    if (*started == 0) return Outcome{.result = 0, .known = false};
-    if (Status resumed = resume(); !resumed) return unless_gone(resumed.error());
-    return Outcome{.result = *started};
-  }
+  if (const auto* execution = std::get_if<Execute>(&effect))
+    return execute(injector, call, *execution, resume);
   return Outcome{.result = 0, .known = false};  // Kill: it stays stopped until it is killed
 }
 

@@ -41,9 +41,7 @@ class PtraceBackend final : public Interceptor {
   bool sibling_executes(pid_t tgid, pid_t tid) const override {
     return injector_.sibling_executes(tgid, tid);
   }
-  void name_task(pid_t tid, std::string name) override {
-    injector_.name_task(tid, std::move(name));
-  }
+  void name_task(pid_t tid, const std::string& name) override { injector_.name_task(tid, name); }
 
  private:
   Result<std::optional<Stop>> resumed(pid_t tid);

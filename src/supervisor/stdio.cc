@@ -14,7 +14,7 @@
 namespace vitrine::supervisor {
 namespace {
 
-constexpr std::size_t kChunk = 64 * 1024;
+constexpr std::size_t kChunk = 64UL * 1024;
 constexpr std::size_t kMostAtOnce = 1 << 20;  // per wake-up and direction, so that all get a turn
 constexpr int kPipeSize = 1 << 20;            // asked for; the system may refuse (pipe(7))
 
@@ -97,12 +97,12 @@ std::uint64_t Relay::splice_once(std::uint64_t allowance) {
   if (moved == 0 && has_ended(from_)) {
     source_ended_ = true;
     done_ = true;
-  } else if (moved == 0) {
-    way_ = Way::kCopy;  // the end of a file; or gVisor, which says so of an empty pipe as well
-  } else if (errno == EAGAIN) {
+  } else if (moved < 0 && errno == EAGAIN) {
     blocked_ = readable_now(from_);  // data is there: it is the sink that has no room
-  } else if (errno != EINTR) {
-    way_ = Way::kCopy;  // not between these two, or not in this place: writing tells the rest
+  } else if (moved == 0 || errno != EINTR) {
+    // The end of a file; or gVisor, which says so of an empty pipe as well. Else it is not possible
+    // between these two, or in this place: writing tells the rest.
+    way_ = Way::kCopy;
   }
   return 0;
 }

@@ -1,5 +1,6 @@
 """Python guest programs, each run natively and inside: what they print has to be the same."""
 
+import shutil
 import tempfile
 
 from harness import *
@@ -9,16 +10,18 @@ GUESTS = os.path.join(SOURCE, "tests", "guests")
 
 class Guests(Case):
     def compare(self, name, options=(), arguments=(), backends=BACKENDS, users=True,
-                prepare=lambda shop: None):
-        """`name`.py gets an empty folder as its argument: /tmp/guest inside."""
+                prepare=lambda shop: None, others=()):
+        """`name`.py gets an empty folder as its argument, /tmp inside, and what `arguments` and
+        `others`, pairs of a native word and one inside, say."""
         def check(shop, backend):
             prepare(shop)
             with open(os.path.join(GUESTS, name + ".py"), encoding="utf-8") as f:
                 script = shop.file(name + ".py", f.read())
             folder = tempfile.mkdtemp(prefix="guest-", dir=shop.path)
             os.chmod(folder, 0o777)
-            bare = shop.native([PYTHON, "-B", script, folder, *arguments])
-            run = shop.run([PYTHON, "-B", script, "/tmp", *arguments], options, backend=backend)
+            bare = shop.native([PYTHON, "-B", script, folder, *(a for a, _ in others), *arguments])
+            run = shop.run([PYTHON, "-B", script, "/tmp", *(b for _, b in others), *arguments],
+                           options, backend=backend)
             self.assertEqual((run.status, run.err.decode(), run.out.decode()),
                              (bare.returncode, bare.stderr.decode(), bare.stdout.decode()))
             self.assertNotEqual(bare.stdout, b"")
@@ -67,6 +70,17 @@ class Guests(Case):
     def test_files(self):
         most = "100000" if os.environ.get("VITRINE_LONG") else "1000"
         self.compare("files", ["--processes", "2", "--scratch", "/tmp=512M"], [most])
+
+    def test_volumes(self):
+        def prepare(shop):
+            shutil.rmtree(other, ignore_errors=True)
+            os.mkdir(other)
+            os.chmod(other, 0o777)
+        other = tempfile.mkdtemp(prefix="vitrine-test-", dir="/dev/shm")
+        self.addCleanup(shutil.rmtree, other, ignore_errors=True)
+        if os.stat(other).st_dev == os.stat("/var/tmp").st_dev:
+            self.skipTest("/dev/shm and /var/tmp are one file system here")
+        self.compare("volumes", ["--scratch", "/other"], prepare=prepare, others=[(other, "/other")])
 
     def test_processes(self):
         self.compare("processes", ["--processes", "4"])

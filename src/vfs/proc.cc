@@ -37,7 +37,8 @@ Proc::Proc(const Identity& identity, std::uint64_t inode_seed)
     : identity_(identity), inode_seed_(inode_seed), built_at_(now()) {
   timespec boot{};
   ::clock_gettime(CLOCK_BOOTTIME, &boot);
-  boot_ticks_at_start_ = static_cast<std::uint64_t>(boot.tv_sec) * 100;  // USER_HZ
+  constexpr long kTick = 1'000'000'000 / 100;  // USER_HZ
+  boot_ticks_at_start_ = static_cast<std::uint64_t>(boot.tv_sec * 100 + boot.tv_nsec / kTick);
 }
 
 void Proc::set_names(DescriptorName descriptor, MappedName mapped) {

@@ -108,8 +108,6 @@ Text status_of(const Proc& proc, const ProcNode& node) {
       out += four(ProcContent::identity(proc).uid);
     else if (key == "Gid")
       out += four(ProcContent::identity(proc).gid);
-    else if (key == "Groups")
-      out += "\t \n";
     else if (key == "Cpus_allowed")
       out += "\t" + cpu_mask(cpus) + "\n";
     else if (key == "Cpus_allowed_list")

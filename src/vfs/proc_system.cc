@@ -76,10 +76,7 @@ std::string stat(const SystemView& view) {
   const std::string zeroes = " 0 0 0 0 0 0 0 0 0 0\n";
   std::string text = "cpu " + zeroes;
   for (unsigned cpu = 0; cpu < cpus_of(view); ++cpu) text += "cpu" + std::to_string(cpu) + zeroes;
-  timespec wall{};
-  ::clock_gettime(CLOCK_REALTIME, &wall);
-  const auto boot = wall.tv_sec - static_cast<time_t>(seconds_since_start(view));
-  return text + "intr 0\nctxt 0\nbtime " + std::to_string(boot) +
+  return text + "intr 0\nctxt 0\nbtime " + std::to_string(view.booted) +
          "\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0\n";
 }
 

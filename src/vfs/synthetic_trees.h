@@ -13,6 +13,7 @@ struct SystemView {
   const ProcessView* processes = nullptr;
   Options options;
   Nanoseconds started{};  // monotonic
+  std::time_t booted{};   // the same moment by the calendar
 };
 
 // Adds one tree; false if there is none of that name.

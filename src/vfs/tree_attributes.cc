@@ -43,7 +43,7 @@ TreeFileSystem::TreeFileSystem(const Options& options)
       resolver_(tree_, proc_, options.use_openat2),
       host_(options.use_openat2),
       table_(options.max_open_entries != 0 ? options.max_open_entries : 4096),
-      system_{nullptr, options, monotonic_now()},
+      system_{nullptr, options, monotonic_now(), now().tv_sec},
       built_at_(now()) {
   const auto folder = [this](pid_t tid, int number) -> Result<DirectoryRef> {
     const UniqueFd fds = open_descriptors_of(tid);

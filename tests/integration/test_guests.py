@@ -71,6 +71,9 @@ class Guests(Case):
         most = "100000" if os.environ.get("VITRINE_LONG") else "1000"
         self.compare("files", ["--processes", "2", "--scratch", "/tmp=512M"], [most])
 
+    def test_system(self):
+        self.compare("system", ["--processes", "2", "--scratch", "/dev/shm"])
+
     def test_volumes(self):
         def prepare(shop):
             shutil.rmtree(other, ignore_errors=True)

@@ -276,6 +276,78 @@ static long number(uint64_t* state) {
   return (long)below(state, 470);
 }
 
+// What a call takes, so that some come past the look at their first argument. A letter an argument:
+// d a folder's descriptor or AT_FDCWD, f a descriptor, s a socket, p a path, o flags of open,
+// b a buffer, a an address, l a length, i a small number; anything where there is no letter.
+static const struct {
+  long number;
+  const char* kinds;
+} kPlausible[] = {
+    {SYS_openat, "dpoi"},      {SYS_open, "poi"},         {SYS_creat, "pi"},
+    {SYS_openat2, "dpbl"},     {SYS_newfstatat, "dpbi"},  {SYS_statx, "dpiib"},
+    {SYS_readlinkat, "dpbl"},  {SYS_getdents64, "fbl"},   {SYS_fchdir, "f"},
+    {SYS_mkdirat, "dpi"},      {SYS_unlinkat, "dpi"},     {SYS_renameat2, "dpdpi"},
+    {SYS_linkat, "dpdpi"},     {SYS_symlinkat, "pdp"},    {SYS_fchmodat, "dpi"},
+    {SYS_truncate, "pl"},      {SYS_ftruncate, "fl"},     {SYS_fallocate, "fill"},
+    {SYS_fcntl, "fii"},        {SYS_flock, "fi"},         {SYS_utimensat, "dpbi"},
+    {SYS_socket, "iii"},       {SYS_bind, "sal"},         {SYS_connect, "sal"},
+    {SYS_listen, "si"},        {SYS_accept4, "sbbi"},     {SYS_getsockname, "sbb"},
+    {SYS_setsockopt, "siibl"}, {SYS_getsockopt, "siibb"}, {SYS_sendmsg, "sbi"},
+    {SYS_mmap, "bliifl"},      {SYS_memfd_create, "pi"},  {SYS_prlimit64, "iibb"},
+};
+
+static int sockets[4];
+
+static void make_sockets(void) {
+  sockets[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockets[1] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
+  (void)socketpair(AF_UNIX, SOCK_STREAM, 0, sockets + 2);
+}
+
+static uint64_t plausible(uint64_t* state, char kind) {
+  static const uint64_t flags[] = {O_RDONLY,  O_WRONLY,   O_RDWR,    O_CREAT,   O_TRUNC,
+                                   O_APPEND,  O_EXCL,     O_PATH,    O_TMPFILE, O_DIRECTORY,
+                                   O_CLOEXEC, O_NONBLOCK, O_NOFOLLOW};
+  const size_t count = sizeof flags / sizeof flags[0];
+  char* at = arena + (below(state, kArena - 2 * kPage) & ~15ULL);
+  switch (kind) {
+    case 'd':
+      return below(state, 3) == 0 ? below(state, 24) : (uint64_t)AT_FDCWD;
+    case 'f':
+      return below(state, 24);
+    case 's':
+      return (uint64_t)sockets[below(state, 4)];
+    case 'p':
+      put_path(state, at, 512);
+      return (uint64_t)at;
+    case 'o':
+      return flags[below(state, 3)] | flags[below(state, count)] | flags[below(state, count)];
+    case 'b':
+      return (uint64_t)at;
+    case 'a':
+      put_address(at, below(state, 4) != 0);
+      return (uint64_t)at;
+    case 'l':
+      return below(state, 8) == 0 ? draw(state) >> below(state, 64) : below(state, 256);
+    case 'i':
+      return below(state, 8) == 0 ? 1ULL << below(state, 32) : below(state, 8);
+    default:
+      return argument(state);
+  }
+}
+
+// Arguments for `which`: plausible ones for some calls half of the time.
+static void draw_arguments(uint64_t* state, long which, uint64_t arguments[6]) {
+  const char* kinds = "";
+  for (size_t i = 0; i < sizeof kPlausible / sizeof kPlausible[0]; ++i) {
+    if (kPlausible[i].number == which && below(state, 2) != 0) kinds = kPlausible[i].kinds;
+  }
+  for (int i = 0; i < 6; ++i) {
+    const char kind = *kinds != '\0' ? *kinds++ : 'x';
+    arguments[i] = plausible(state, below(state, 16) != 0 ? kind : 'x');
+  }
+}
+
 static __thread sigjmp_buf again;  // where a thread goes on whose call took something from below it
 
 static void on_signal(int signal) { (void)signal; }
@@ -301,8 +373,9 @@ static void* caller(void* argument_of) {
     const long which = number(&state);
     if (is_avoided(&state, which)) continue;
     const int pid = getpid();
-    (void)syscall(which, argument(&state), argument(&state), argument(&state), argument(&state),
-                  argument(&state), argument(&state));
+    uint64_t given[6];
+    draw_arguments(&state, which, given);
+    (void)syscall(which, given[0], given[1], given[2], given[3], given[4], given[5]);
     if (which == SYS_fork && getpid() != pid) {
       alarm(1);  // whatever becomes of the handler: the parent ends as well, and all ends with it
       (void)syscall(SYS_close_range, 16, 23, 0);
@@ -314,6 +387,7 @@ static void* caller(void* argument_of) {
 
 // Starts threads, and wakes those that wait, for `seconds`.
 static void run_threads(double seconds) {
+  make_sockets();
   static pthread_t ids[kMostThreads];
   const double end = now() + seconds;
   int started = 0;

@@ -29,9 +29,13 @@ ERRORS = [error for error in EVERY if error != errno.EINTR] if LONG else [errno.
 # From splice(2) this means a reader that does not read, whose data is given up at the wall budget.
 MEANS_SOMETHING = {("splice", errno.EAGAIN)}
 
-# It looks at memory by way of ptrace(2) itself.
+# The sanitizer's own start asks for its stack's limit, and ends the process where it gets no answer.
+UNASKED = {"prlimit64"} if SANITIZED else set()
+
+# It looks at memory by way of ptrace(2) itself, and ends a process whose limits and handlers it cannot set.
 if SANITIZED:
-    os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+    ITS_OWN_CALLS = ":detect_leaks=0:disable_coredump=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0"
+    os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ITS_OWN_CALLS
 
 # A secret, a socket, a process, somebody else's life: what walls stand before.
 WORDS = "257 -100 @/etc/shadow 0 , 41 2 1 0 , 57 , 62 1 0".split()
@@ -62,8 +66,10 @@ class Faults(Case):
 
     def fails(self, calls, backend, shop):
         wrong = []
+        if UNASKED & set(calls):
+            print("left out, for the sanitizer needs them:", *UNASKED, file=sys.stderr)
         for call, error in itertools.product(calls, ERRORS):
-            if (call, error) in MEANS_SOMETHING:
+            if (call, error) in MEANS_SOMETHING or call in UNASKED:
                 continue
             try:
                 status, found, seconds, err = self.attempt(shop, backend, f"rule {error} {call}\n")

@@ -117,6 +117,37 @@ void check_limits(const Limits& limits) {
   require(!limits.cpus || (*limits.cpus >= 1 && *limits.cpus <= policy::kMostCpus));
 }
 
+// All that a rule says, which the document might leave out.
+struct RuleText {
+  std::string operator()(const ShowRule& rule) const {
+    return "show\n" + rule.host + "\n" + rule.guest + (rule.optional ? "\noptional" : "");
+  }
+  std::string operator()(const ScratchRule& rule) const {
+    return "scratch\n" + rule.guest + "\n" + std::to_string(rule.bytes);
+  }
+  std::string operator()(const InlineRule& rule) const {
+    return "text\n" + rule.guest + "\n" + rule.content + (rule.executable ? "\nexecutable" : "");
+  }
+  std::string operator()(const LinkRule& rule) const {
+    return "link\n" + rule.guest + "\n" + rule.target;
+  }
+  std::string operator()(const HideRule& rule) const { return "hide\n" + rule.guest; }
+  std::string operator()(const FolderRule& rule) const { return "folder\n" + rule.guest; }
+  std::string operator()(const SyntheticRule& rule) const { return "synthetic\n" + rule.tree; }
+};
+
+std::vector<std::string> rules_of(const policy::Policy& policy) {
+  std::vector<std::string> texts;
+  for (const FileRule& rule : policy.files()) texts.push_back(std::visit(RuleText{}, rule.what));
+  return texts;
+}
+
+bool same_limits(const Limits& a, const Limits& b) {
+  return a.wall == b.wall && a.cpu == b.cpu && a.memory_bytes == b.memory_bytes &&
+         a.output_bytes == b.output_bytes && a.processes == b.processes && a.threads == b.threads &&
+         a.cpus == b.cpus;
+}
+
 // As it is written down; the comments name places, which differ.
 nlohmann::json document_of(const policy::Policy& policy) {
   const std::string text = policy::profile_document(policy, "p", "");
@@ -141,6 +172,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string written = policy::profile_document(policy, "p", "");
   const auto again = policy::parse_profile(written, "p", "p.json");
   require(again.has_value());
-  require(document_of(policy_of(*again)) == document_of(policy));
+  const policy::Policy same = policy_of(*again);
+  require(document_of(same) == document_of(policy));
+  require(rules_of(same) == rules_of(policy) && same_limits(same.limits(), policy.limits()));
   return 0;
 }

@@ -18,7 +18,8 @@ bench_packages=(bubblewrap firejail proot runsc strace python3-numpy python3-pan
 # Peers that vitrine is run inside of, the browser that opens its page, and what examples and tests of
 # packages use. Where one cannot be had, its tests are skipped and say so.
 peer_packages=(python3-django python3-yaml python3-pandas python3-scipy python3-matplotlib python3-sympy
-               python3-sklearn python3-pytest perl lua5.4 nodejs pypy3 bubblewrap runsc chromium)
+               python3-sklearn python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pytest-cov
+               python3-ipython perl lua5.4 nodejs pypy3 bubblewrap runsc chromium)
 
 lint_packages=(clang-format clang-tidy cppcheck shellcheck mandoc)
 coverage_packages=(gcovr)

@@ -49,10 +49,11 @@ os.remove("/tmp/guest.db")
 PROGRAMS = {
     "bash": ["bash", "-c", "for i in 1 2 3; do echo $((i * i)); done | sort -rn; x=$(printf %s abc); echo ${x^^}; [[ -d /tmp ]] && echo yes"],
     "coreutils": ["bash", "-c", "cd /tmp && mkdir -p vt/a && printf 'b\\na\\n' > vt/a/f && sort vt/a/f | tee vt/g | wc -l && cp -r vt vu && diff -r vt vu"
-                  " && ls -R vt | cat && head -c 3 vt/g | od -c && stat -c %F vt && rm -r vt vu && seq 100000 | head -2 && date -d @0 -u +%F"],
+                  " && ls -R vt | cat && head -c 3 vt/g | od -c && stat -c %F vt && rm -r vt vu && seq 100000 | head -2 && date -d @0 -u +%F; ! cat /tmp && ! grep x /tmp 2>&1"],
     "perl": ["perl", "-e", 'my %h = map { $_ => length } qw(a bb); print join(",", map {"$_$h{$_}"} sort keys %h), "\\n"; print `echo child`;'],
-    "lua5.4": ["lua5.4", "-e", "local t = {} for i = 1, 3 do t[i] = i ^ 2 end print(table.concat(t, ' '), _VERSION)"],
-    "node": ["node", "-e", "const fs = require('fs'); fs.writeFileSync('/tmp/n', 'x'); Promise.resolve([1, 2].map(x => x * 2)).then(v => console.log(v, fs.readFileSync('/tmp/n', 'utf8')))"],
+    "lua5.4": ["lua5.4", "-e", "local t = {} for i = 1, 3 do t[i] = i ^ 2 end print(table.concat(t, ' '), _VERSION, io.open('/tmp'):read())"],
+    "node": ["node", "-e", "const fs = require('fs'); fs.writeFileSync('/tmp/n', 'x'); Promise.resolve([1, 2].map(x => x * 2)).then(v => console.log(v, fs.readFileSync('/tmp/n', 'utf8')));"
+             " try { fs.readFileSync('/tmp') } catch (error) { console.log(error.code) }"],
     "pypy3": ["pypy3", "-c", "import json, sys, threading; print(sys.implementation.name, json.dumps({'a': sum(range(10**6))}))"],
 }
 
@@ -116,6 +117,35 @@ plt.plot([1, 4, 9]); plt.title("squares"); plt.savefig("/tmp/plot.png"); print("
                 script = shop.file("script", f"{first}\n{body}\n", 0o755)
                 self.compare([script, "a b", "c"], ["-p", "any"], shop, backend)
         self.everywhere(check, users=False)
+
+    def test_pytest_with_plugins(self):
+        for module in ("xdist", "pytest_timeout", "pytest_cov"):
+            if not self.has(module):
+                self.skipTest(f"{module} is not installed")
+
+        def check(shop, backend):
+            shop.file("module.py", "def used():\n    return 1\ndef unused():\n    return 2\n")
+            shop.file("test_it.py", "import os, pytest, time, module\n"
+                      "def test_a(tmp_path, capfd):\n    os.system('echo hi'); assert capfd.readouterr().out == 'hi\\n'\n"
+                      "@pytest.mark.timeout(1)\ndef test_b():\n    time.sleep(30)\n"
+                      "def test_c():\n    assert module.used() == 1\n")
+            run = shop.run([PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--timeout", "60",
+                            "--cov", "module", "test_it.py"],
+                           ["-p", "any", "-p", "python-multiprocess", "--ro", ".", "--env", "COVERAGE_FILE=/tmp/coverage"],
+                           backend=backend)
+            self.assertEqual(run.status, 1, run.err)
+            self.assertIn(b"1 failed, 2 passed", run.out)
+            self.assertIn(b"Failed: Timeout >1.0s", run.out)
+            self.assertRegex(run.out, rb"module.py +4 +1 +75%")
+        self.everywhere(check, users=False)
+
+    def test_ipython(self):
+        if not self.has("IPython"):
+            self.skipTest("python3-ipython is not installed")
+        self.everywhere(lambda shop, backend: self.compare(
+            [PYTHON, "-m", "IPython", "--no-banner", "--colors=NoColor", "--TerminalInteractiveShell.term_title=False", "-c",
+             "x = 6 * 7\n!echo $x\nlines = !seq 3\nprint(lines)\n%who\nprint(In[-1][:5])"],
+            ["-p", "any", "--processes", "4"], shop, backend), users=False)
 
     def test_pytest(self):
         if not self.has("pytest"):

@@ -27,14 +27,14 @@ enum class Feature : std::uint8_t {
   kSeccomp,           // seccomp(2)
   kStatx,             // statx(2), 4.11; engines of 2018 refuse it with EPERM
   kSyncWakeUp,        // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, 6.6
+  kTimerFd,           // timerfd_create(2): refused by some filters
   kWaitKillableRecv,  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 5.19
 };
 
-inline constexpr std::array<std::string_view, 15> kFeatureNames{
-    "addfd_send", "close_range",  "faccessat2",        "get_syscall_info",
-    "landlock",   "listener",     "nameless_folder",   "openat2",
-    "pidfd",      "proc_mem",     "process_vm",        "seccomp",
-    "statx",      "sync_wake_up", "wait_killable_recv"};
+inline constexpr std::array<std::string_view, 16> kFeatureNames{
+    "addfd_send",      "close_range",  "faccessat2", "get_syscall_info",  "landlock",   "listener",
+    "nameless_folder", "openat2",      "pidfd",      "proc_mem",          "process_vm", "seccomp",
+    "statx",           "sync_wake_up", "timerfd",    "wait_killable_recv"};
 
 // Whether a test takes it away. The variable is read once; after that this is safe in a child
 // between fork and exec.

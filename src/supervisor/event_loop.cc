@@ -23,11 +23,6 @@ constexpr Nanoseconds kRetryAtOnce = std::chrono::milliseconds(5);
 constexpr int kRetryShare = 10;
 constexpr std::size_t kCallsAtOnce = 64;  // before signals and clocks get a turn
 
-timespec to_timespec(Nanoseconds value) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(value);
-  return {seconds.count(), (value - seconds).count()};
-}
-
 bool asks_to_end(const std::vector<signalfd_siginfo>& signals) {
   return std::ranges::any_of(signals, [](const signalfd_siginfo& info) {
     const int signal = static_cast<int>(info.ssi_signo);
@@ -95,20 +90,33 @@ Ending EventLoop::run() {
   return ending_as_;
 }
 
+// How long to wait at most: what no descriptor tells of. nullopt: for ever.
+std::optional<timespec> EventLoop::timeout() {
+  std::optional<Nanoseconds> most;
+  const auto at_most = [&](Nanoseconds time) { most = most ? std::min(*most, time) : time; };
+  deadline_.set(started_ + next_look_);
+  if (deadline_.fd() < 0) at_most(next_look_ - elapsed());
+  if (dispatcher_.has_waiting()) at_most(next_retry_ - elapsed());
+  if (events_left_) at_most(Nanoseconds(0));
+  if (!most) return std::nullopt;
+  return to_timespec(std::max(*most, Nanoseconds(0)));
+}
+
 void EventLoop::wait() {
+  const std::optional<timespec> most = timeout();
   waiting_.clear();
   waiting_.push_back({parts_.signals, POLLIN, 0});
   const std::size_t listener_at = waiting_.size();
   waiting_.push_back({listener_open_ ? parts_.interceptor.pollable_fd() : -1, POLLIN, 0});
+  const std::size_t deadline_at = waiting_.size();
+  waiting_.push_back({deadline_.fd(), POLLIN, 0});
   const std::size_t stdio_at = waiting_.size();
   parts_.stdio.add_to(waiting_);
 
-  Nanoseconds most = events_left_ ? Nanoseconds(0) : next_look_ - elapsed();
-  if (dispatcher_.has_waiting()) most = std::min(most, next_retry_ - elapsed());
-  const timespec timeout = to_timespec(std::max(most, Nanoseconds(0)));
-  const int ready = ::ppoll(waiting_.data(), waiting_.size(), &timeout, nullptr);
+  const int ready = ::ppoll(waiting_.data(), waiting_.size(), most ? &*most : nullptr, nullptr);
   if (ready < 0 && errno != EINTR) return lose_sight(fail_errno("ppoll").value());
-  if (ready > 0) {
+  const bool only_time = ready == 0 || (ready == 1 && waiting_[deadline_at].revents != 0);
+  if (ready > 0 && !only_time) {
     // Signals first: the table of tasks is exact before a call is decided on it.
     if ((waiting_[0].revents & POLLIN) != 0) take_signals();
     if (events_left_) take_task_events();
@@ -120,7 +128,7 @@ void EventLoop::wait() {
     if (data) pump_output();
   } else if (events_left_) {
     take_task_events();
-  } else {
+  } else if (only_time) {
     parts_.placement.note_idle(elapsed());
     parts_.audit.flush();
   }

@@ -15,6 +15,7 @@
 #include "audit/sink.h"
 #include "intercept/interceptor.h"
 #include "limits/budget.h"
+#include "supervisor/deadline.h"
 #include "supervisor/dispatcher.h"
 #include "supervisor/launcher.h"
 #include "supervisor/meter.h"
@@ -89,6 +90,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   Nanoseconds elapsed() const override;
 
  private:
+  std::optional<timespec> timeout();
   void wait();
   void take_calls();
   void retry_waiting();
@@ -146,6 +148,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   limits::Measured last_measured_;
   Nanoseconds started_{};     // monotonic; the command's first instruction
   Nanoseconds next_look_{};   // since started_
+  Deadline deadline_;         // next_look_
   Nanoseconds next_retry_{};  // likewise
   Nanoseconds next_sample_{};
   Nanoseconds sample_interval_ = std::chrono::milliseconds(50);

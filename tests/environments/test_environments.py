@@ -357,6 +357,9 @@ class Fallbacks(Rebuilt):
     def test_sync_wake_up(self):
         self.without("sync_wake_up")
 
+    def test_timerfd(self):
+        self.without("timerfd")
+
     def test_wait_killable_recv(self):
         self.without("wait_killable_recv")
 

@@ -32,10 +32,7 @@ MEANS_SOMETHING = {("splice", errno.EAGAIN)}
 # The sanitizer's own start asks for its stack's limit, and ends the process where it gets no answer.
 UNASKED = {"prlimit64"} if SANITIZED else set()
 
-# It looks at memory by way of ptrace(2) itself, and ends a process whose limits and handlers it cannot set.
-if SANITIZED:
-    ITS_OWN_CALLS = ":detect_leaks=0:disable_coredump=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0"
-    os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ITS_OWN_CALLS
+spare_the_sanitizer()
 
 # A secret, a socket, a process, somebody else's life: what walls stand before.
 WORDS = "257 -100 @/etc/shadow 0 , 41 2 1 0 , 57 , 62 1 0".split()

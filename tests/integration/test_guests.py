@@ -71,6 +71,10 @@ class Guests(Case):
         most = "100000" if os.environ.get("VITRINE_LONG") else "1000"
         self.compare("files", ["--processes", "2", "--scratch", "/tmp=512M"], [most])
 
+    def test_pools(self):
+        self.compare("pools", ["-p", "python-multiprocess", "-p", "any", "--processes", "16"],
+                     users=False)
+
     def test_system(self):
         self.compare("system", ["--processes", "2", "--scratch", "/dev/shm"])
 

@@ -18,7 +18,7 @@ class Learn(Case):
         path = os.path.join(shop.path, name)
         line = [shop.vitrine, "learn", *options, "-o", path, "--", *arguments]
         done = subprocess.run(shop.as_user(line), cwd=shop.path, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=120, env=env)
+                              stderr=subprocess.PIPE, timeout=900 if SANITIZED else 120, env=env)
         profile = read_json(path) if os.path.exists(path) else None
         return done, profile
 
@@ -258,7 +258,7 @@ for folder, folders, files in os.walk("/usr"):
         start = time.monotonic()
         done, profile = self.learn(shop, [PYTHON, "-c", code])
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertLess(time.monotonic() - start, 300 if SANITIZED else 60)
+        self.assertLess(time.monotonic() - start, 600 if SANITIZED else 60)
         self.assertLessEqual(len(profile["files"]), 4000)
         self.assertNotIn("/usr", self.entries(profile, "show"))
 

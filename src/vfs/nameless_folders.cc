@@ -1,5 +1,6 @@
 #include "vfs/nameless_folders.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/random.h>
@@ -7,13 +8,17 @@
 #include <sys/vfs.h>
 
 #include <cerrno>
+#include <string_view>
+#include <utility>
 
 #include "base/feature.h"
 #include "vfs/attributes.h"
+#include "vfs/listing.h"
 
 namespace vitrine::vfs {
 namespace {
 
+constexpr std::string_view kPrefix = ".vitrine-";
 constexpr int kKeptFlags = O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_APPEND | O_SYNC | O_DSYNC;
 
 // Nothing is ever written to a disk, and no server of a network filesystem is waited for. In a
@@ -31,15 +36,35 @@ UniqueFd find_place() {
   return {};
 }
 
+// What a supervisor that was killed between its two calls left there. One that lives makes another
+// where this takes away what it has just made.
+void remove_left(int place) {
+  constexpr int kMostLookedAt = 1000;
+  const UniqueFd folder(::openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return;
+  int looked_at = 0;
+  (void)visit_opened_folder(folder.get(), [&](auto, std::string_view name, auto type) {
+    if (type == DT_DIR && name.starts_with(kPrefix))
+      (void)::unlinkat(place, std::string(name).c_str(), AT_REMOVEDIR);
+    return ++looked_at < kMostLookedAt;
+  });
+}
+
 }  // namespace
 
 NamelessFolders::NamelessFolders() : place_(find_place()) {
   std::uint64_t random = 0;
   if (::getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random) place_.reset();
-  prefix_ = ".vitrine-" + std::to_string(random) + "-";
+  prefix_ = std::string(kPrefix) + std::to_string(random) + "-";
+  if (place_) remove_left(place_.get());
 }
 
 Result<UniqueFd> NamelessFolders::create(int flags) {
+  auto made = create_once(flags);
+  return !made && made.error().code == ENOENT ? create_once(flags) : std::move(made);
+}
+
+Result<UniqueFd> NamelessFolders::create_once(int flags) {
   if (!place_) return fail(ENOTSUP, "mkdir");
   const std::string name = prefix_ + std::to_string(next_++);
   // Readable and no more: without privileges nothing is looked up through it, not even "..".

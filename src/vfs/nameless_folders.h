@@ -22,6 +22,8 @@ class NamelessFolders {
   Result<UniqueFd> create(int flags);
 
  private:
+  Result<UniqueFd> create_once(int flags);
+
   UniqueFd place_;
   std::string prefix_;  // of names that nobody guesses
   std::uint64_t next_ = 0;

@@ -155,6 +155,15 @@ TEST_F(Nodes, FolderOpenedForWritingGivesEisdir) {
   }
 }
 
+TEST(NamelessFolder, WhatAKilledSupervisorLeftIsTakenAway) {
+  if (::mkdir("/dev/shm/.vitrine-left", 0400) != 0) GTEST_SKIP() << "no /dev/shm here";
+  ASSERT_EQ(::mkdir("/dev/shm/vitrine-other", 0700), 0);
+  NamelessFolders folders;
+  EXPECT_EQ(::rmdir("/dev/shm/.vitrine-left"), -1);
+  EXPECT_EQ(errno, ENOENT);
+  EXPECT_EQ(::rmdir("/dev/shm/vitrine-other"), 0);
+}
+
 // Without privileges, as the guest is.
 bool leads_nowhere(int fd) {
   const pid_t child = ::fork();

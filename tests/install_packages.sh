@@ -22,7 +22,9 @@ peer_packages=(python3-django python3-yaml python3-pandas python3-scipy python3-
                python3-ipython perl lua5.4 nodejs pypy3 bubblewrap runsc chromium)
 
 lint_packages=(clang-format clang-tidy cppcheck shellcheck mandoc)
-coverage_packages=(gcovr)
+
+# clang's counting, its runtime, and llvm-cov.
+coverage_packages=(clang libclang-rt-14-dev llvm)
 
 case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;

@@ -52,10 +52,10 @@ class Interceptor {
   // Resumes a task from any other stop, so that its next call is seen. `signal` is delivered.
   virtual Status resume(pid_t tid, int signal) = 0;
   // --- the tree, as it changes. `parent`: the tgid it was created by.
-  virtual void task_started(pid_t, pid_t /*tgid*/, pid_t /*parent*/) {}
-  virtual void task_ended(pid_t) {}
+  virtual void task_started(pid_t tid, pid_t tgid, pid_t parent) = 0;
+  virtual void task_ended(pid_t tid) = 0;
   // `former`: the id that it had before; the leader's from now on.
-  virtual void task_executed(pid_t /*former*/, pid_t) {}
+  virtual void task_executed(pid_t former, pid_t tid) = 0;
 
   // Whether a thread of `tgid` other than `tid` is on the way of an execution that was let go on.
   // It may take the tid of a stopped leader at any moment: stops of its siblings are to be left
@@ -64,7 +64,7 @@ class Interceptor {
 
   // The task, in the stop of its execution, gets this name (prctl(2), PR_SET_NAME) before it makes
   // its first call. Only for those whose calls of prctl are not supervised.
-  virtual void name_task(pid_t, const std::string&) {}
+  virtual void name_task(pid_t tid, const std::string& name) = 0;
 
   // --- every single call (capabilities().sees_results). The observer is told of each call that the
   // kernel performed: its registers, the leading bytes of what it wrote out of the program's

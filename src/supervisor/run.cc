@@ -159,11 +159,11 @@ Status require_proc() {
 // What the supervisor holds already, and what serving takes: else calls of the command would fail
 // for want of descriptors that are not its own.
 Status require_descriptors() {
-  constexpr int kForServing = 48;
+  constexpr rlim_t kForServing = 48;
   rlimit limit{};
   const UniqueFd lowest(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return fail_errno("getrlimit(RLIMIT_NOFILE)");
-  const auto needed = static_cast<rlim_t>(lowest.get() + kForServing);
+  const auto needed = static_cast<rlim_t>(lowest.get()) + kForServing;
   if (lowest && needed <= limit.rlim_cur) return {};
   return fail_invalid("RLIMIT_NOFILE: a hard limit of " + std::to_string(limit.rlim_max) +
                       " open files is too low" +

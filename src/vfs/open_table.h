@@ -60,7 +60,6 @@ class OpenTable {
   // well as an open descriptor does.
   std::uint64_t snapshot_bytes();
 
-  std::size_t size() const { return entries_.size(); }
 
  private:
   Status make_room();

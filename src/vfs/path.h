@@ -24,8 +24,6 @@ class PathReader {
     return name;
   }
   std::string_view rest() const { return rest_; }
-  // Nothing but slashes is left.
-  bool at_end() const { return rest_.find_first_not_of('/') == std::string_view::npos; }
 
  private:
   void skip_slashes() { rest_.remove_prefix(std::min(rest_.find_first_not_of('/'), rest_.size())); }
@@ -49,10 +47,6 @@ inline bool is_same_or_below(std::string_view path, std::string_view folder) {
 inline std::string_view parent_of(std::string_view canonical) {
   const auto slash = canonical.rfind('/');
   return slash == 0 || slash == std::string_view::npos ? "/" : canonical.substr(0, slash);
-}
-
-inline std::string_view name_of(std::string_view canonical) {
-  return canonical.substr(canonical.rfind('/') + 1);
 }
 
 }  // namespace vitrine::vfs

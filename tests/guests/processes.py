@@ -37,6 +37,8 @@ os.kill(pid, signal.SIGCONT)
 print(told(os.waitid(os.P_PID, pid, os.WCONTINUED | os.WNOWAIT), pid), os.WIFCONTINUED(os.waitpid(pid, os.WCONTINUED)[1]))
 os.kill(pid, signal.SIGTERM)
 print(os.WTERMSIG(os.waitpid(pid, WALL)[1]))
+pid = os.posix_spawn(sys.executable, ["python3", "-S", "-c", "pass"], {})  # CLONE_VM | CLONE_VFORK
+print("spawned", os.waitpid(pid, 0)[1])
 pid = child(lambda: os.setpgid(0, 0) or os._exit(3))
 time.sleep(0.05)
 print("by group", os.waitpid(-pid, 0)[1] >> 8, attempt(os.waitpid, 0, 0))

@@ -129,6 +129,56 @@ TEST_F(PlacementTest, ANewTaskHasAllCpusUnlessItsCreatorChoseFewer) {
   EXPECT_TRUE(CPU_EQUAL(&seen, &first));
 }
 
+// A thread that executes takes the leader's place, and its own choice with it.
+TEST_F(PlacementTest, WhatAThreadChoseIsItsProgramsOnceItExecutes) {
+  const Other leader, thread;
+  Placement placement(0);
+  cpu_set_t first;
+  CPU_ZERO(&first);
+  CPU_SET(0, &first);
+  ASSERT_TRUE(placement.choose(thread.pid(), first));
+  placement.task_executed(thread.pid(), leader.pid());
+  cpu_set_t seen = placement.visible(leader.pid());
+  EXPECT_TRUE(CPU_EQUAL(&seen, &first));
+  seen = placement.visible(thread.pid());
+  EXPECT_EQ(CPU_COUNT(&seen), all_);
+  // What the leader chose went with it.
+  ASSERT_TRUE(placement.choose(leader.pid(), first));
+  placement.task_executed(thread.pid(), leader.pid());
+  seen = placement.visible(leader.pid());
+  EXPECT_EQ(CPU_COUNT(&seen), all_);
+}
+
+TEST_F(PlacementTest, ExecutionOfAThreadEndsTheBond) {
+  const Other leader, thread;
+  for (const pid_t bound : {leader.pid(), thread.pid()}) {
+    Placement placement(0);
+    placement.begin(bound);
+    placement.task_executed(leader.pid(), leader.pid());  // a leader's own changes nothing
+    EXPECT_EQ(placement.bound(), bound);
+    placement.task_executed(thread.pid(), leader.pid());
+    EXPECT_EQ(placement.bound(), 0);
+    EXPECT_EQ(cpus_of(leader.pid()), all_);
+    EXPECT_EQ(cpus_of(0), all_);
+  }
+}
+
+TEST_F(PlacementTest, TaskOfOneThatChoseAndIsBoundHasItsChoice) {
+  const Other program;
+  Placement placement(0);
+  cpu_set_t first;
+  CPU_ZERO(&first);
+  CPU_SET(0, &first);
+  ASSERT_TRUE(placement.choose(program.pid(), first));
+  placement.begin(program.pid());
+  const Other child;
+  ASSERT_EQ(::sched_setaffinity(child.pid(), sizeof first, &first), 0);  // as inherited from it
+  placement.task_started(child.pid());
+  const cpu_set_t seen = placement.visible(child.pid());
+  EXPECT_TRUE(CPU_EQUAL(&seen, &first));
+  placement.task_ended(program.pid());
+}
+
 // Nobody runs here, as if others had the CPU: the scheduler is to choose again.
 TEST_F(PlacementTest, WhereOthersHaveTheCpuTheBondEnds) {
   const Other program;

@@ -138,6 +138,22 @@ TEST_F(SocketTableTest, SocketThatNobodyHasOpenIsForgotten) {
   EXPECT_EQ(table_.find(inode_of(kept.get())), other);
 }
 
+TEST_F(SocketTableTest, NamesOfTheDeadMakeRoom) {
+  auto [kept_fd, kept] = create();
+  const std::string alive = bind(*kept, "alive");
+  ASSERT_EQ(::listen(kept_fd.get(), 1), 0);
+  for (int i = 0; i < 5000; ++i) {
+    auto [granted, socket] = create();
+    bind(*socket, "dead");
+    socket->held.reset();
+    granted.reset();
+    ASSERT_TRUE(table_.forget_closed(own_));
+  }
+  auto [granted, client] = create();
+  EXPECT_TRUE(table_.connect(*client, alive, "alive").has_value());
+  EXPECT_EQ(table_.inherited_name(inode_of(kept_fd.get())), "alive");
+}
+
 TEST_F(SocketTableTest, NumberIsBounded) {
   std::vector<UniqueFd> all;
   int error = 0;

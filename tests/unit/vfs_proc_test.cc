@@ -105,6 +105,28 @@ TEST_F(ProcTree, SystemFilesTellTheBudgets) {
   EXPECT_EQ(read("/proc/sys/kernel/hostname"), "vitrine\n");
   EXPECT_NE(read("/proc/mounts").find("tmpfs /s tmpfs rw"), std::string::npos);
   EXPECT_EQ(stat("/proc/meminfo").stx_size, 0U);
+  EXPECT_NE(read("/proc/self/mountinfo").find(" /s rw"), std::string::npos)
+      << read("/proc/self/mountinfo");
+  const std::string cpus = read("/proc/stat");
+  EXPECT_NE(cpus.find("cpu2 "), std::string::npos);
+  EXPECT_EQ(cpus.find("cpu3 "), std::string::npos);
+}
+
+TEST_F(ProcTree, NothingOfTheHostIsInWhatIsToldOfTheSystem) {
+  const std::string version = read("/proc/version");
+  EXPECT_TRUE(version.starts_with("Linux version ") && version.ends_with(" (vitrine) #1 SMP\n"))
+      << version;
+  const auto host = [](const char* path) {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  EXPECT_NE(version, host("/proc/version"));
+  // The run's own time, not the host's.
+  EXPECT_LT(std::stod(read("/proc/uptime")), 1000);
+  const std::string boot = read("/proc/sys/kernel/random/boot_id");
+  EXPECT_EQ(boot.size(), 37U);
+  EXPECT_EQ(boot.find_first_not_of("0123456789abcdef-\n"), std::string::npos) << boot;
+  EXPECT_NE(boot, host("/proc/sys/kernel/random/boot_id"));
 }
 
 TEST_F(ProcTree, FdLinksNameWhatTheGuestKnows) {

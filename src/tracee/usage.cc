@@ -32,6 +32,7 @@ TaskStat read_task_stat(pid_t tid) {
   unsigned flags = 0;
   const bool readable =
       end_of_name != nullptr &&
+      // NOLINTNEXTLINE(cert-err34-c): the kernel writes these numbers
       std::sscanf(end_of_name, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) == 2;
   return readable ? TaskStat{false, state, flags} : TaskStat{};
 }
@@ -60,6 +61,7 @@ Result<std::uint64_t> data_size(pid_t tgid) {
   char text[160]{};
   if (::read(fd.get(), text, sizeof text - 1) <= 0) return fail_task_gone(path);
   unsigned long long pages = 0;
+  // NOLINTNEXTLINE(cert-err34-c): the kernel writes this number
   if (std::sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) != 1) return fail(EIO, path);
   return pages * 4096;
 }

@@ -66,7 +66,7 @@ void HostPresence::read_mounts() {
   const std::unique_ptr<FILE, Close> table(::setmntent(mount_table_.c_str(), "re"));
   mounts_.emplace();
   mntent entry{};
-  std::array<char, 4 * 4096> buffer{};
+  std::array<char, 16384> buffer{};
   while (table &&
          ::getmntent_r(table.get(), &entry, buffer.data(), static_cast<int>(buffer.size())))
     mounts_->push_back({entry.mnt_dir, is_local(entry.mnt_type)});

@@ -118,7 +118,7 @@ Status Resolver::look(Place& place) {
 Status Resolver::verify(Place& place) {
   HostPlace* host = place.host();
   if (host == nullptr || host->seen) return {};
-  const Status looked = look(place);
+  Status looked = look(place);
   const bool passage = place.mount != nullptr && place.mount != host->mount;
   if (!passage) return looked;
   // On the way to a mount point there is a folder, whatever the host has there.

@@ -17,7 +17,7 @@ check() {
 }
 
 formatted() {
-  find src tests -name '*.cc' -o -name '*.h' | xargs clang-format --dry-run -Werror
+  find src tests '(' -name '*.cc' -o -name '*.h' ')' -exec clang-format --dry-run -Werror {} +
 }
 
 # Only what it says of the pages themselves: whether a page that they refer to is installed is the

@@ -28,7 +28,7 @@ check() {
     ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" "$@" || failed+=("$preset")
   if [ -n "$(ls "$reports")" ]; then
     cat "$reports"/*
-    failed+=("$preset: $(ls "$reports" | wc -l) reports, in $reports")
+    failed+=("$preset: $(find "$reports" -type f | wc -l) reports, in $reports")
   fi
 }
 

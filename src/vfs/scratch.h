@@ -93,7 +93,7 @@ class Scratch {
   // content (scratch_content.cc)
   Status make_live(const ScratchNodePtr& node);
   Status restore(ScratchNode& node);
-  Status evict(ScratchNode& node);
+  Status evict(ScratchNode& node) const;
   bool reclaim_descriptors();
   void release(const ScratchNodePtr& node);
   void measure();

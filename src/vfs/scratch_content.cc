@@ -144,7 +144,7 @@ Status Scratch::make_live(const ScratchNodePtr& node) {
 }
 
 // Turns the memory file of a node that nobody has open into bytes.
-Status Scratch::evict(ScratchNode& node) {
+Status Scratch::evict(ScratchNode& node) const {
   ScratchContent& content = node.content;
   const Attributes seen = attributes(node);
   if (seen.stx_size > kMaxEvictedSize) return fail(EFBIG, "evict");

@@ -145,6 +145,7 @@ class TreeFileSystem final : public FileSystem {
   bool is_own_terminal(unsigned number) const;
   static UniqueFd find_device(const MountNode& node);
   Result<Opened> open_descriptor(const Caller& caller, const DescriptorPlace& place, int flags);
+  Result<Opened> create_file(const Caller& caller, const ParentAndName& at, int flags, mode_t mode);
   Result<Opened> open_or_create(const Caller& caller, const DirectoryRef& base,
                                 std::string_view path, int flags, mode_t mode);
   Result<Opened> open_nameless(const Caller& caller, const Place& folder, int flags, mode_t mode);

@@ -263,6 +263,21 @@ Result<Opened> TreeFileSystem::open_nameless(const Caller& caller, const Place& 
   return Opened{std::move(*fd), true};
 }
 
+Result<Opened> TreeFileSystem::create_file(const Caller& caller, const ParentAndName& at, int flags,
+                                           mode_t mode) {
+  auto folder = folder_for_new_name(caller, at, false);
+  if (!folder) return pass_on(folder.error());
+  auto node = scratch_.create(*folder, at.name, S_IFREG | (mode & ~caller.umask));
+  if (!node) return pass_on(node.error());
+  // The creator may write whatever the mode says (open(2)).
+  auto fd = scratch_.open(*node, granted_flags(flags));
+  if (!fd) {
+    (void)scratch_.unlink(*folder, at.name);
+    return pass_on(fd.error());
+  }
+  return Opened{std::move(*fd), true};
+}
+
 Result<Opened> TreeFileSystem::open_or_create(const Caller& caller, const DirectoryRef& base,
                                               std::string_view path, int flags, mode_t mode) {
   Place at = base->place().copy();
@@ -275,19 +290,7 @@ Result<Opened> TreeFileSystem::open_or_create(const Caller& caller, const Direct
     if (parent->trailing_slash) return fail(EISDIR, "open");
     auto place = resolver_.child(caller, parent->folder, parent->name);
     if (!place && place.error().code != ENOENT) return pass_on(place.error());
-    if (!place) {
-      auto folder = folder_for_new_name(caller, *parent, false);
-      if (!folder) return pass_on(folder.error());
-      auto node = scratch_.create(*folder, parent->name, S_IFREG | (mode & ~caller.umask));
-      if (!node) return pass_on(node.error());
-      // The creator may write whatever the mode says (open(2)).
-      auto fd = scratch_.open(*node, granted_flags(flags));
-      if (!fd) {
-        (void)scratch_.unlink(*folder, parent->name);
-        return pass_on(fd.error());
-      }
-      return Opened{std::move(*fd), true};
-    }
+    if (!place) return create_file(caller, *parent, flags, mode);
     if (auto status = resolver_.verify(*place); !status) return pass_on(status.error());
     const bool follows = place->is_link() && (flags & (O_EXCL | O_NOFOLLOW)) == 0;
     resolver_.saw(follows ? Sighting::Kind::kLink : Sighting::Kind::kFound, *place);

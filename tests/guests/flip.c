@@ -1,6 +1,9 @@
 // Opens (or looks at) a path while a sibling thread changes it, back and forth, in the same memory:
 //
-//   flip open|stat|access PATH OTHER-LETTER CALLS
+//   flip open|stat|access PATH OTHER-LETTER CALLS [SECONDS]
+//
+// Goes on for up to SECONDS (20) until both files were met: a busy machine may keep the thread that
+// changes the path from its CPU for a while.
 //
 // The last letter of PATH becomes OTHER-LETTER and PATH's own again, a million times and more. Prints
 // how often the content (or size) was the one of PATH, of the other file, how often the call failed,
@@ -13,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static char path[4096];
@@ -49,7 +53,7 @@ static char look(const char *how) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5 || strlen(argv[2]) >= sizeof path) return 99;
+  if (argc < 5 || strlen(argv[2]) >= sizeof path) return 99;
   strcpy(path, argv[2]);
   last = path + strlen(path) - 1;
   own = *last;
@@ -58,9 +62,9 @@ int main(int argc, char **argv) {
   pthread_t thread;
   if (pthread_create(&thread, NULL, change, NULL) != 0) return 98;
   unsigned long shown = 0, secret = 0, failed = 0;
-  // On until both letters were met: a busy machine may keep the other thread from its CPU for a while.
+  const time_t latest = time(NULL) + (argc == 6 ? atoi(argv[5]) : 20);
   for (unsigned long i = 0; i < calls || atomic_load(&changes) < 1000000 ||
-                            ((shown == 0 || secret + failed == 0) && i < 20 * calls);
+                            ((shown == 0 || secret + failed == 0) && time(NULL) < latest);
        ++i) {
     switch (look(argv[1])) {
       case 'o': ++shown; break;

@@ -55,7 +55,7 @@ class Flip(Case):
         # Neither is shown: every single call fails.
         def check(shop, backend):
             shown_file, _ = self.files(shop)
-            run = shop.run([shop.guest("flip"), "open", shown_file, "b", str(CALLS // 3)],
+            run = shop.run([shop.guest("flip"), "open", shown_file, "b", str(CALLS // 3), "0"],
                            backend=backend)
             self.assertEqual((run.status, run.verdict), (0, "exited"), run.err)
             shown, secret, failed, _ = map(int, run.out.split())

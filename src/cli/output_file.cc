@@ -56,8 +56,11 @@ Result<NewFile> NewFile::create(const std::string& name) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY;
   struct stat former {};
   const bool exists = ::stat(name.c_str(), &former) == 0;
-  if (exists && !S_ISREG(former.st_mode)) {
-    UniqueFd fd(::open(name.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+  struct stat own {};
+  const bool link = ::lstat(name.c_str(), &own) == 0 && S_ISLNK(own.st_mode);
+  if (link || (exists && !S_ISREG(former.st_mode))) {
+    const int create = link ? O_CREAT | O_TRUNC : 0;
+    UniqueFd fd(::open(name.c_str(), O_WRONLY | create | O_CLOEXEC | O_NOCTTY, 0666));
     if (!fd) return fail_errno(name);
     return NewFile("", std::move(fd));
   }

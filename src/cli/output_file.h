@@ -24,8 +24,9 @@ Result<UniqueFd> open_destination(const Destination& destination);
 
 Status write_whole(int fd, std::string_view text);
 
-// A file that appears under its name when it is complete, or not at all. What has the name and is no
-// regular file (/dev/null, a pipe) is written to: it must not be replaced.
+// A file that appears under its name when it is complete, or not at all. What has the name and is
+// no regular file (/dev/null, a pipe, a link such as /dev/stdout) is written to: it must not be
+// replaced.
 class NewFile {
  public:
   // Makes `name` with ".part" behind it, with the permissions of the file that has the name now.

@@ -141,7 +141,9 @@ Result<std::optional<Stop>> PtraceBackend::on_entry(const tracee::TaskEvent& eve
   Result<SyscallEvent> call = event_of(event, *registers);
   if (!call) return tl::make_unexpected(call.error());
   if (call->audit_arch != arch::kNativeAuditArch) return Stop(*call, 0);
-  if (injector_.has_executed(event.tid) &&
+  const arch::SyscallRow* row = arch::find_syscall(call->number);
+  const bool refused_by_policy = row != nullptr && restricted_(*row);
+  if (!refused_by_policy && injector_.has_executed(event.tid) &&
       injector_.guards_channel(call->number, call->arguments, *registers)) {
     // A call that is left out gets its result; others go on as they were changed.
     const Status changed = registers->skips_syscall() ? injector_.answer(*call, registers->result())

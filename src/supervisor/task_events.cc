@@ -240,6 +240,8 @@ bool EventLoop::turned_into_no_space(pid_t tid) {
   Result<tracee::Registers> registers = tracee::Registers::of(tid);
   const Task* task = tasks_.find(tid);
   if (task == nullptr || !registers || registers->result() != -EFBIG) return false;
+  // Not behind a call: somebody sent the signal, and the register is the program's own.
+  if (static_cast<std::int64_t>(registers->syscall_number()) < 0) return false;
   const bool again = raise_file_limit(task->tgid);
   registers->set_result(again ? kRestartNoInterrupt : -ENOSPC);
   if (Status set = registers->apply_to(tid); !set) return false;

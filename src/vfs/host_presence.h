@@ -4,6 +4,7 @@
 // program lies there.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,9 +17,9 @@ namespace vitrine::vfs {
 
 class HostPresence {
  public:
-  // `mount_table`: in the form of fstab(5); read when a path first leads into a mount.
-  explicit HostPresence(bool use_openat2, std::string mount_table = "/proc/self/mounts")
-      : use_openat2_(use_openat2), mount_table_(std::move(mount_table)) {}
+  // `mount_info`: proc_pid_mountinfo(5) of this process.
+  explicit HostPresence(bool use_openat2, std::string mount_info = "/proc/self/mountinfo")
+      : use_openat2_(use_openat2), mount_info_(std::move(mount_info)) {}
 
   // False where the host certainly has nothing at `path` (absolute). What it does not let us look
   // at, or what is not looked at for the reason above, counts as there.
@@ -27,18 +28,22 @@ class HostPresence {
  private:
   struct Mount {
     std::string path;
-    bool local;
+    std::string id;
+    bool local = false;
   };
   enum class Found { kYes, kNo, kOtherMount };
 
-  void read_mounts();
   Found look(int folder, const std::string& below) const;
-  // The innermost mount that holds `path`; none where one on the way to it is not local.
-  std::optional<std::string> local_mount_of(std::string_view path);
+  void read_mounts();
+  // The innermost mount that holds `path`; null where one on the way to it is not local.
+  const Mount* local_mount_of(std::string_view path) const;
+  // An O_PATH descriptor of it, kept: what is mounted over it later is not entered. -1: none.
+  int open_mount_of(std::string_view path, std::string& mount);
 
   bool use_openat2_;
-  std::string mount_table_;
-  std::optional<std::vector<Mount>> mounts_;
+  std::string mount_info_;
+  std::vector<Mount> mounts_;
+  std::map<std::string, UniqueFd> opened_;  // by path
 };
 
 }  // namespace vitrine::vfs

@@ -60,7 +60,6 @@ class OpenTable {
   // well as an open descriptor does.
   std::uint64_t snapshot_bytes();
 
-
  private:
   Status make_room();
   void sweep();

@@ -175,12 +175,16 @@ print("done")
         self.addCleanup(os.close, server)
         options = f"fd={server},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
 
+        def mount():
+            if libc.mount(b"fuse", folder.encode(), b"fuse", 0, options) != 0:
+                raise OSError(ctypes.get_errno(), "mounting FUSE")
+
         def enter():
             private = 0x44000  # MS_REC | MS_PRIVATE
-            done = (libc.unshare(0x20000), libc.mount(b"none", b"/", None, private, None),
-                    libc.mount(b"fuse", folder.encode(), b"fuse", 0, options))
-            if any(done):
-                raise OSError(ctypes.get_errno(), "mounting FUSE")
+            if libc.unshare(0x20000) != 0 or libc.mount(b"none", b"/", None, private, None) != 0:
+                raise OSError(ctypes.get_errno(), "unshare")
+            mount()
+        enter.mount = mount
         return folder, enter
 
     @unittest.skipUnless(os.getuid() == 0, "only root can mount")
@@ -192,6 +196,46 @@ print("done")
             self.assertEqual((run.status, run.out), (0, b"done\n"))
             self.assertLess(run.seconds, 5)
             self.assertEqual(len(run.denials("readlink")), 4)
+        self.everywhere(check)
+
+    LATER = """
+import os, sys
+def look(name):
+    try: os.stat(sys.argv[1] + name)
+    except FileNotFoundError: print("missing", flush=True)
+look("/a")
+sys.stdin.readline()
+look("/b")
+"""
+
+    # Found as a supervisor that hung in a look at what had become of the mount that it knew.
+    @unittest.skipUnless(os.getuid() == 0, "only root can mount")
+    def test_a_mount_that_dies_during_the_run(self):
+        libc = ctypes.CDLL(None, use_errno=True)
+
+        def check(shop, backend):
+            folder, enter = self.dead_mount(shop)
+
+            def enter_local():
+                libc.unshare(0x20000)
+                libc.mount(b"none", b"/", None, 0x44000, None)
+                if libc.mount(b"none", folder.encode(), b"tmpfs", 0, None) != 0:
+                    os._exit(99)
+
+            run = shop.start([PYTHON, "-c", self.LATER, folder], ["-q", "--wall", "10s"], backend,
+                             stdin=subprocess.PIPE, preexec_fn=enter_local)
+            self.addCleanup(run.stdout.close)
+            self.addCleanup(run.stderr.close)
+            self.assertEqual(run.stdout.readline(), b"missing\n")
+            with open(f"/proc/{run.pid}/ns/mnt", "rb") as namespace:
+                inside = os.fork()
+                if inside == 0:
+                    joined = libc.setns(namespace.fileno(), 0) == 0
+                    enter.mount()
+                    os._exit(0 if joined else 1)
+                self.assertEqual(os.waitpid(inside, 0)[1], 0)
+            out, _ = run.communicate(b"on\n", timeout=20)
+            self.assertEqual((run.returncode, out), (0, b"missing\n"))
         self.everywhere(check)
 
     @unittest.skipUnless(os.getuid() == 0, "only root can mount")

@@ -50,7 +50,6 @@ class Tasks(Case):
 
     # The answer to a clone of the first thread went to the program that had taken its number, whose
     # next call the kernel performed undecided.
-    # Not with "syscall", where three busy threads can keep their siblings waiting for minutes.
     def test_an_execution_beside_a_clone_that_waits_for_room(self):
         def check(shop, backend):
             canary = os.path.join(shop.path, "canary")

@@ -417,6 +417,11 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
             with open(page, "rb") as f:
                 self.assertEqual(f.read(), done.stdout)
             self.assertTrue(os.path.islink(out))
+            # `> file` behind it: what the link leads to is a regular file.
+            with open(os.path.join(shop.path, "file"), "w+b") as file:
+                subprocess.run([shop.vitrine, "log", "html", log, "-o", out], stdout=file, check=True)
+                self.assertEqual(os.pread(file.fileno(), 1 << 24, 0), done.stdout)
+            self.assertTrue(os.path.islink(out))
         self.everywhere(check, backends=BACKENDS[:1], users=False)
 
     def test_progress_is_shown_on_a_terminal_only(self):

@@ -186,6 +186,23 @@ use(os.open("/tmp/again", os.O_WRONLY | os.O_CREAT))
             self.assertPrints(run, "ENOSPC\n900000\n" * 2)
         self.everywhere(check)
 
+    def test_a_signal_of_the_programs_own_changes_no_register(self):
+        def check(shop, backend):
+            run = shop.run([shop.guest("registers")], ["--scratch", "/tmp=2M"], backend=backend)
+            self.assertPrints(run, "changed 0, arrived\n")
+        self.everywhere(check)
+
+    def test_a_profile_that_kills_for_close_range_does(self):
+        def check(shop, backend):
+            profile = shop.file("my.json", '{"syscalls": {"kill": ["close_range"]}}')
+            code = "import ctypes; print(ctypes.CDLL(None).syscall(436, 100, 0xffffffff, 0))"
+            run = shop.python(code, backend=backend)
+            self.assertPrints(run, "0\n")
+            run = shop.python(code, ["-p", "python", "-p", profile], backend=backend)
+            self.assertEqual((run.status, run.verdict, run.out), (120, "violation", b""))
+            self.assertEqual(len(run.denials("close_range")), 1)
+        self.everywhere(check)
+
     def test_scratch_peak_of_a_short_run(self):
         def check(shop, backend):
             run = shop.python("open('/tmp/x', 'wb').write(bytes(3 << 20))", backend=backend)

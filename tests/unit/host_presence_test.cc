@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 namespace vitrine::vfs {
 namespace {
@@ -23,10 +24,18 @@ class HostPresenceTest : public ::testing::TestWithParam<bool> {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  // A table in which /proc is of the type `type`.
-  std::string table(const std::string& type, const std::string& above = "tmpfs") {
+  // The host's table, but with /proc of the type `type` and the root of the type `root`.
+  std::string table(const std::string& type, const std::string& root = "tmpfs") {
     const std::string path = folder_ / "mounts";
-    std::ofstream(path) << "none / " << above << " rw 0 0\nproc /proc " << type << " rw 0 0\n";
+    std::ofstream out(path);
+    std::ifstream in("/proc/self/mountinfo");
+    for (std::string line; std::getline(in, line);) {
+      std::istringstream words(line);
+      std::string id, parent, device, of, at;
+      words >> id >> parent >> device >> of >> at;
+      if (at == "/proc") out << id << " 1 0:1 / /proc rw - " << type << " proc rw\n";
+      if (at == "/") out << id << " 1 0:2 / / rw - " << root << " none rw\n";
+    }
     return path;
   }
 
@@ -57,6 +66,12 @@ TEST_P(HostPresenceTest, EntersLocalMounts) {
 TEST_P(HostPresenceTest, EntersNoMountOfAnotherKind) {
   EXPECT_TRUE(HostPresence(GetParam(), table("nfs4")).may_have("/proc/missing"));
   EXPECT_TRUE(HostPresence(GetParam(), table("fuse.sshfs")).may_have("/proc/missing"));
+}
+
+TEST_P(HostPresenceTest, EntersNothingThatIsNotWhatTheTableSays) {
+  const std::string path = folder_ / "mounts";
+  std::ofstream(path) << "999999 1 0:1 / /proc rw - proc proc rw\n";
+  EXPECT_TRUE(HostPresence(GetParam(), path).may_have("/proc/missing"));
 }
 
 TEST_P(HostPresenceTest, TakesTheRootAsItIs) {

@@ -98,7 +98,12 @@ void EventLoop::on_call_stop(const TaskEvent& event) {
   Result<std::optional<intercept::Stop>> stop = parts_.interceptor.on_stop(event);
   if (!stop && stop.error().kind == Error::Kind::kTaskGone) return;  // its end is reported next
   if (!stop) return fail_internally(stop.error());
-  if (!*stop) return;
+  if (!*stop) {
+    // Without a filter each call stops twice, whether it has to be decided or not.
+    if (!parts_.interceptor.capabilities().uses_filter)
+      parts_.placement.note_call(event.tid, elapsed());
+    return;
+  }
   if (making_room_ && makes_a_task((*stop)->event())) return postpone(event.tid, std::move(**stop));
   take_call(std::move(**stop));
 }

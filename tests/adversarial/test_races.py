@@ -84,7 +84,9 @@ class Races(Case):
 
     def test_what_is_swapped_does_not_lead_out(self):
         def check(shop, backend):
-            out = self.read(shop, lambda command, folder: shop.run(command, ["--ro", folder],
+            # On a busy machine the default budgets could end it first.
+            options = ["--wall", "100s", "--cpu", "100s", "--ro"]
+            out = self.read(shop, lambda command, folder: shop.run(command, [*options, folder],
                                                                    backend=backend).out)
             self.assertNotIn(CANARY.encode(), out)
         self.everywhere(check)

@@ -74,6 +74,16 @@ TEST_P(HostPresenceTest, EntersNothingThatIsNotWhatTheTableSays) {
   EXPECT_TRUE(HostPresence(GetParam(), path).may_have("/proc/missing"));
 }
 
+TEST_P(HostPresenceTest, EntersNothingThatTheTableDoesNotHave) {
+  const std::string path = folder_ / "root";
+  std::ifstream own(table("proc"));
+  std::string line;
+  while (std::getline(own, line) && line.find(" / / ") == std::string::npos) {
+  }
+  std::ofstream(path) << line << "\n";
+  EXPECT_TRUE(HostPresence(GetParam(), path).may_have("/proc/missing"));
+}
+
 TEST_P(HostPresenceTest, TakesTheRootAsItIs) {
   EXPECT_FALSE(HostPresence(GetParam(), table("proc", "9p")).may_have("/proc/missing"));
   EXPECT_FALSE(HostPresence(GetParam(), table("proc", "nfs4")).may_have("/missing/below"));

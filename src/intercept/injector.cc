@@ -201,15 +201,15 @@ Result<tracee::Registers> registers_at(const SyscallEvent& call) {
 // --- InjectedCalls
 
 Result<InjectedCalls> InjectedCalls::at_entry(const SyscallEvent& call, StopTraits traits) {
-  Result<tracee::Registers> registers = registers_at(call);
-  if (!registers) return tl::make_unexpected(registers.error());
-  InjectedCalls calls(call.tid, true, traits);
-  calls.saved_ = *registers;
-  return calls;
+  return entered(call.tid, registers_at(call), traits);
 }
 
 Result<InjectedCalls> InjectedCalls::at_entry(pid_t tid, StopTraits traits) {
-  Result<tracee::Registers> registers = tracee::Registers::of(tid);
+  return entered(tid, tracee::Registers::of(tid), traits);
+}
+
+Result<InjectedCalls> InjectedCalls::entered(pid_t tid, const Result<tracee::Registers>& registers,
+                                             StopTraits traits) {
   if (!registers) return tl::make_unexpected(registers.error());
   InjectedCalls calls(tid, true, traits);
   calls.saved_ = *registers;

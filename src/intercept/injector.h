@@ -64,6 +64,8 @@ class InjectedCalls {
  private:
   InjectedCalls(pid_t tid, bool at_entry, StopTraits traits)
       : tid_(tid), at_entry_(at_entry), traits_(traits) {}
+  static Result<InjectedCalls> entered(pid_t tid, const Result<tracee::Registers>& registers,
+                                       StopTraits traits);
   Status enter(std::uint64_t number, const Arguments& arguments);
   Status block_signals();
   Status restore_signals();

@@ -10,6 +10,7 @@ namespace vitrine::vfs {
 namespace {
 
 constexpr std::size_t kMostLocks = 512;
+
 bool overlap(const FileLock& a, const FileLock& b) { return a.start <= b.end && b.start <= a.end; }
 
 bool same_holder(const FileLock& a, const FileLock& b) {

@@ -227,6 +227,12 @@ void EventLoop::forward(int signal) {
 // The command is stopped with the supervisor, and fg continues both.
 void EventLoop::suspend() {
   for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGSTOP);
+  // What was written before the stop is seen before the shell's word of it.
+  for (std::uint64_t before = output_ + 1; before != output_;) {
+    before = output_;
+    pump_output();
+  }
+  if (ending_) return;
   parts_.stdio.restore_terminal();
   (void)::raise(SIGSTOP);
   parts_.stdio.follow_foreground();
@@ -242,8 +248,9 @@ bool EventLoop::is_for_the_shell(const tracee::Task& task, int signal) const {
   constexpr Nanoseconds kSameKey = std::chrono::milliseconds(100);
   if (signal != SIGTSTP && signal != SIGSTOP) return false;
   if (!parts_.stdio.has_foreground() || !has_job_control()) return false;
-  // The whole group gets the key's signal: one stop is enough.
-  if (continued_at_ && elapsed() - *continued_at_ < kSameKey) return false;
+  // The whole group gets the key's signal, each process once: one stop is enough.
+  const bool just_continued = continued_at_ && elapsed() - *continued_at_ < kSameKey;
+  if (just_continued && task.tgid != stopped_by_) return false;
   if (signal == SIGSTOP) {
     const Result<siginfo_t> info = tracee::signal_info(task.tid);
     return task.tgid == launched_.pid && info && tasks_.find(info->si_pid) != nullptr;

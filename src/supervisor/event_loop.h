@@ -178,6 +178,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   bool listener_open_ = false;
   Nanoseconds next_wait_for_room_{};
   std::optional<Nanoseconds> continued_at_;  // after suspend(), since started_
+  pid_t stopped_by_ = 0;                     // the process whose stop was the last to suspend()
   bool launch_admitted_ = false;
   bool command_runs_ = false;  // its exec has been seen and verified
   bool blind_ = false;         // waiting itself fails: nothing will be heard of the tree any more

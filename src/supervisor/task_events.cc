@@ -266,10 +266,13 @@ void EventLoop::on_signal_stop(pid_t tid, int signal) {
   const bool stops_us = task != nullptr && is_for_the_shell(*task, signal);
   const Result<siginfo_t> info = stops_us ? tracee::signal_info(tid) : Result<siginfo_t>{};
   const bool by_key = stops_us && info && info->si_code == SI_KERNEL;
-  resume(tid, signal);
+  if (stops_us) stopped_by_ = task->tgid;
+  // SIGTSTP alone would not stop it (see is_for_the_shell), and it would run on until suspend().
+  resume(tid, stops_us ? SIGSTOP : signal);
   // A key stops all of the job, and this process with it: suspend(). What the program sends to
   // itself stops nobody else.
-  if (stops_us) (void)::kill(by_key ? 0 : ::getpid(), SIGTSTP);
+  if (!stops_us) return;
+  (void)::kill(by_key ? 0 : ::getpid(), SIGTSTP);
 }
 
 void EventLoop::on_group_stop(pid_t tid) {

@@ -446,7 +446,8 @@ print("same" if same else "changed", repr(line), child.wait(), termios.tcgetattr
         code = """
 import os, signal, sys, time
 name = sys.argv[1]
-if name == "caught": signal.signal(signal.SIGTSTP, lambda *_: os.write(1, b"caught\\n"))
+caught = []
+if name == "caught": signal.signal(signal.SIGTSTP, lambda *_: caught.append(os.write(1, b"caught\\n")))
 if name == "another signal": signal.signal(signal.SIGUSR1, lambda *_: 0)
 child = -1
 for _ in range(60 if name == "many" else name == "stopped child"):  # more than are looked at in one turn
@@ -468,6 +469,7 @@ elif name == "stopped child":
     os.kill(child, signal.SIGCONT)
     os.waitpid(child, 0)
 else:
+    while name == "caught" and not caught: time.sleep(0.01)  # a handler does not run inside of read(2)
     sys.stdin.readline()
 os.write(1, b"on\\n")
 if name == "many":
@@ -480,6 +482,32 @@ if name == "many":
             self.assertEqual([said[1:] for said in bare], [(False, 1)] * len(bare))
             inside = shop.command([PYTHON, "-B", script], ["-q", "--processes", "61"], backend)
             self.assertEqual(list(self.jobs(shop, inside)), bare)
+        self.everywhere(check, users=False)
+
+    def test_nothing_comes_late_or_early_around_a_stop(self):
+        """What was written before a stop comes before the shell's word, and nothing after it, however busy all are."""
+        code = """
+import os, signal, sys, threading
+def ask():
+    while True: os.stat("/")
+for _ in range(3): threading.Thread(target=ask, daemon=True).start()
+for i in range(3):
+    os.write(1, b"x" * 3000 + b" written %d\\n" % i)
+    signal.raise_signal(signal.SIGTSTP)
+    os.write(1, b"continued %d\\n" % i)
+os._exit(0)
+"""
+        def check(shop, backend):
+            script = shop.file("busy.py", code)
+            for command in ([PYTHON, script], shop.command([PYTHON, script], ["-q"], backend)):
+                terminal = self.in_shell(shop, shlex.join(command))
+                for i in range(3):
+                    before = terminal.expect(b"Stopped")
+                    self.assertIn(b"written %d" % i, before)
+                    self.assertNotIn(b"continued %d" % i, before)
+                    terminal.expect(b"shell$ ")
+                    terminal.type(b"fg\n")
+                self.assertIn(b"continued 2", terminal.expect(b"shell$ "))
         self.everywhere(check, users=False)
 
     def test_what_others_stop_others_continue(self):

@@ -86,14 +86,14 @@ for restart in (False, True):
     signal.siginterrupt(signal.SIGALRM, not restart)
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     said = set()
-    end = time.monotonic() + 0.3
-    while time.monotonic() < end:
+    start = time.monotonic()
+    while (passed := time.monotonic() - start) < 0.3 or (rung[0] <= 10 and passed < 10):
         fd = libc.open(b"served", os.O_CREAT | os.O_RDWR, 0o600)
         said.add((fd >= 0, libc.access(b"served", 0), libc.access(b"missing", 0), ctypes.get_errno(), libc.unlink(b"served"), libc.close(fd)))
     signal.setitimer(signal.ITIMER_REAL, 0)
     print("alarms", restart, rung[0] > 10, said)
-signal.setitimer(signal.ITIMER_REAL, 0.05)
-print("pause", signal.pause(), signal.getitimer(signal.ITIMER_REAL))
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)  # again: the first may come just before the call
+print("pause", signal.pause(), signal.setitimer(signal.ITIMER_REAL, 0)[1])
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGUSR2])
 os.kill(os.getpid(), signal.SIGUSR2)
 print("sigwait", signal.sigpending(), signal.sigwait([signal.SIGUSR1, signal.SIGUSR2]), signal.sigtimedwait([signal.SIGUSR1], 0.02))

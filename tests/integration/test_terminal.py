@@ -123,7 +123,7 @@ while True: time.sleep(0.05)  # a signal just before pause() would be heard only
         self.everywhere(check)
 
     def test_interrupt_key(self):
-        code = "import os, time\nos.write(1, b'ready\\n')\ntime.sleep(1000)"
+        code = "import os, time\nos.write(1, b'ready\\n')\nwhile True: time.sleep(0.1)"
 
         def check(shop, backend):
             terminal = self.on(shop, backend, [PYTHON, "-c", code])
@@ -136,7 +136,7 @@ while True: time.sleep(0.05)  # a signal just before pause() would be heard only
         self.everywhere(check)
 
     def test_quit_key(self):
-        code = "import os, time\nos.write(1, b'ready\\n')\ntime.sleep(1000)"
+        code = "import os, time\nos.write(1, b'ready\\n')\nwhile True: time.sleep(0.1)"
 
         def check(shop, backend):
             terminal = self.on(shop, backend, [PYTHON, "-c", code])

@@ -31,7 +31,8 @@ struct Reader {
 };
 
 // Builds the tree. The parser reports a token when it has read it (a number: one byte further), so
-// a token's start is the first byte after the previous one that is neither space nor punctuation.
+// a token's start is the first byte after the previous one that is neither space nor punctuation,
+// and there always is one.
 class Builder {
  public:
   Builder(std::string_view text, const std::string& file) : text_(text), file_(file) {}
@@ -91,7 +92,7 @@ class Builder {
     std::string sentence = what.what();
     const auto colon = sentence.find(": ");
     if (colon != std::string::npos) sentence.erase(0, colon + 2);
-    advance_to(std::min(text_.size(), offset == 0 ? 0 : offset - 1));
+    advance_to(offset - 1);  // which counts from 1
     return refuse(position_, sentence);
   }
 
@@ -113,8 +114,7 @@ class Builder {
   }
 
   Position next_token() {
-    const std::size_t start = text_.find_first_not_of(" \t\r\n,:]}", offset_);
-    advance_to(std::min(start, text_.size()));
+    advance_to(text_.find_first_not_of(" \t\r\n,:]}", offset_));
     return position_;
   }
 

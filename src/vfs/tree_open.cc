@@ -1,8 +1,10 @@
 // open(2) on every kind of node.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,6 +50,18 @@ std::optional<DeviceNumber> controlling_terminal(pid_t tgid) {
   if (!(fields >> state >> parent >> group >> session >> number)) return std::nullopt;
   const auto encoded = static_cast<std::uint32_t>(number);
   return DeviceNumber{(encoded >> 8) & 0xfff, (encoded & 0xff) | ((encoded >> 12) & 0xfff00)};
+}
+
+// Whether `path` in /dev/pts is the other end of the new terminal `master`. The kernel makes it in
+// the devpts that /dev/ptmx is of, if it is of one, and at "pts" beside it else (devpts_acquire,
+// fs/devpts/inode.c). Where another is mounted at /dev/pts, the number is somebody else's there.
+bool is_other_end(const std::string& path, int master) {
+  const auto named = attributes_at(AT_FDCWD, path.c_str(), false);
+  struct statfs of_master {};
+  if (!named || ::fstatfs(master, &of_master) != 0) return false;
+  if (of_master.f_type != DEVPTS_SUPER_MAGIC) return true;
+  const auto made = attributes_of(master);
+  return made && device_of(*made) == device_of(*named);
 }
 
 }  // namespace
@@ -220,7 +234,7 @@ bool TreeFileSystem::show_terminal(int master, const std::string& rule) {
   unsigned number = 0;
   if (::ioctl(master, TIOCGPTN, &number) != 0) return false;
   const std::string path = "/dev/pts/" + std::to_string(number);
-  if (::access(path.c_str(), F_OK) != 0) return false;
+  if (!is_other_end(path, master)) return false;
   MountNode& node = tree_.at(path);
   MountTree::cover(node, MountNode::Kind::kDevice, rule);
   node.device.number = {kTerminalMajor, number};

@@ -48,13 +48,13 @@ def can_enter():
 
 @unittest.skipIf(can_enter(), can_enter())
 class Faults(Case):
-    def attempt(self, shop, backend, rules):
+    def attempt(self, shop, backend, rules, words=WORDS):
         """What the command found, or None where nothing of it ran."""
         report = shop.file("report.json", "", 0o666)
         filter_file = shop.file("rules", "default allow\nforeign allow\n" + rules)
         line = [os.path.join(find_guests(), "enter"), "--pid-namespace", "--filter", filter_file, "--",
                 shop.vitrine, "-q", "--backend", backend, "--wall", "5s", "--report", report, "--",
-                shop.guest("calls"), *WORDS]
+                shop.guest("calls"), *words]
         start = time.monotonic()
         done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         seconds = time.monotonic() - start
@@ -98,6 +98,16 @@ class Faults(Case):
     def test_calls_of_the_supervision(self):
         def check(shop, backend):
             self.fails(SUPERVISE, backend, shop)
+        self.everywhere(check, users=False)
+
+    # It would be counted and shown by the number that it does not tell.
+    def test_a_terminal_that_does_not_tell_its_number_is_not_given(self):
+        words = ["257", "-100", "@/dev/ptmx", str(os.O_RDWR | os.O_NOCTTY)]
+        ask_number = "rule 5 ioctl 1 0xffffffff 0x80045430\n"  # TIOCGPTN
+
+        def check(shop, backend):
+            self.assertGreater(self.attempt(shop, backend, "", words)[1][0], 2)
+            self.assertEqual(self.attempt(shop, backend, ask_number, words)[:2], (0, [-errno.ENXIO]))
         self.everywhere(check, users=False)
 
     # A machine that is busy: the child is ready when the wait for it has just ended, and stands in its

@@ -7,14 +7,17 @@
 #   tests/coverage.sh -R REGEX    what CTest's -R selects; the table is of that alone
 #   tests/coverage.sh report      the table of the last run
 #
-# Exit status 0: every function that decides was entered, or coverage-reasons.txt says why not. A test
-# that fails here is named, and does not hide the table.
+# Exit status 0: every file was counted, and every function that decides was entered, or
+# coverage-reasons.txt says why not. A test that fails here is named, and does not hide the table.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 cd "$root"
 built=build/coverage
 counts=/var/tmp/vitrine-coverage  # of the preset; what runs as another user, or below another root, finds it
+
+# An object out of another checkout's build would tell of that one's files.
+export CCACHE_NAMESPACE="$root"
 
 # All that is linked with src/.
 mapfile -t programs < <(printf '%s\n' $built/src/vitrine $built/tests/vitrine_unit_tests

@@ -165,10 +165,10 @@ Answer handle_connect(Context& context) {
   Result<std::string> name = address_argument(context);
   if (!name) return serve_error(name.error().code);
   if (name->empty()) return serve_error(EINVAL);
-  if (socket->connected) return serve_error(EISCONN);
-  if (!socket->held) return serve_error(EINVAL);
   Result<std::string> kernel_name = kernel_name_of(context, *name);
   if (!kernel_name) return answer_error(context, kernel_name.error());
+  if (socket->connected) return serve_error(EISCONN);
+  if (!socket->held) return serve_error(EINVAL);
   // The other end comes to be with the connection, and has buffers of its own.
   if (!context.budget.shared_memory_fits(0)) return no_memory(context);
   Result<bool> done = context.sockets.connect(*socket, *kernel_name, std::move(*name));

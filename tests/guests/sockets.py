@@ -28,6 +28,7 @@ def exchange(kind, name):
         with socket.socket(socket.AF_UNIX, kind) as early:
             print("not listening", attempt(early.connect, name))
         server.listen()
+        print("listening", attempt(server.connect, name), attempt(server.connect, "nowhere"))
         thread = threading.Thread(target=serve, args=(server, 2))
         thread.start()
         child = os.fork()

@@ -40,13 +40,12 @@ Status lower_limit(Context& context, pid_t tgid, int resource, rlimit wanted) {
   return {};
 }
 
-Answer set_limit(Context& context, pid_t pid, int resource, std::uint64_t address) {
+Answer set_limit(Context& context, const tracee::Task& target, int resource,
+                 std::uint64_t address) {
   if (resource < 0 || resource >= static_cast<int>(RLIM_NLIMITS)) return serve_error(EINVAL);
   Result<rlimit> wanted = context.memory.read_value<rlimit>(address);
   if (!wanted) return serve_error(wanted.error().code);
-  const tracee::Task* target = pid == 0 ? &context.task : context.tasks.find(pid);
-  if (target == nullptr) return deny(ESRCH, "process");
-  const Status lowered = lower_limit(context, target->tgid, resource, *wanted);
+  const Status lowered = lower_limit(context, target.tgid, resource, *wanted);
   if (!lowered) {
     return lowered.error().code == EPERM ? deny(EPERM, "limit") : serve_error(lowered.error().code);
   }
@@ -54,26 +53,27 @@ Answer set_limit(Context& context, pid_t pid, int resource, std::uint64_t addres
 }
 
 Answer handle_setrlimit(Context& context) {
-  return set_limit(context, 0, context.call.int_argument(0), context.call.event.arguments[1]);
+  return set_limit(context, context.task, context.call.int_argument(0),
+                   context.call.event.arguments[1]);
 }
 
 Answer handle_prlimit64(Context& context) {
   const pid_t pid = context.call.int_argument(0);
   const auto& arguments = context.call.event.arguments;
-  if (pid != 0 && context.tasks.find(pid) == nullptr) return deny(ESRCH, "process");
+  const tracee::Task* target = pid == 0 ? &context.task : context.tasks.find(pid);
+  if (target == nullptr) return deny(ESRCH, "process");
   if (arguments[2] == 0) return proceed();  // only asks: a null register cannot become a pointer
   const int resource = context.call.int_argument(1);
   if (arguments[3] != 0) {
     rlimit current{};
-    const tracee::Task* target = pid == 0 ? &context.task : context.tasks.find(pid);
     if (::prlimit(target->tgid, static_cast<__rlimit_resource>(resource), nullptr, &current) != 0) {
       return serve_error(errno);
     }
-    Answer set = set_limit(context, pid, resource, arguments[2]);
+    Answer set = set_limit(context, *target, resource, arguments[2]);
     if (!std::holds_alternative<Return>(set.effect)) return set;
     return answer_with(context, arguments[3], current);
   }
-  return set_limit(context, pid, resource, arguments[2]);
+  return set_limit(context, *target, resource, arguments[2]);
 }
 
 // Only PRIO_PROCESS, and only upwards: RLIMIT_NICE is 0 (getpriority(2)).

@@ -96,8 +96,56 @@ class Calls(Case):
             results = self.results(shop, backend, list(calls.values()), ["--processes", "4"])
             for name, call in calls.items():
                 self.assertEqual(results[call], -errno.EPERM, name)
+            signals = [f"56 {signal:#x} 0 0 0 0" for signal in (9, 10, 18, 64)]  # of its end
+            refused = self.results(shop, backend, signals, ["--processes", "4"])
+            self.assertEqual(refused, dict.fromkeys(signals, -errno.EPERM))
             plain = self.results(shop, backend, ["56 0x11 0 0 0 0"], ["--processes", "4"])
             self.assertGreater(plain["56 0x11 0 0 0 0"], 0)  # the control
+        self.everywhere(check)
+
+    # A pipe's buffer is memory that no budget counts: none is larger than what each has.
+    def test_no_pipe_grows(self):
+        calls = ["22 &8", "72 4 1031 0x10000", "72 4 1031 0x10001", "72 4 1031 0x100000", f"72 4 1031 {UPPER:#x}",
+                 "72 4 1032"]
+        self.assertEqual(self.native(calls)[calls[3]], 0x100000)
+
+        def check(shop, backend):
+            run = shop.run([shop.guest("calls"), *words(calls)], backend=backend)
+            self.assertEqual(list(map(int, run.out.split())), [0, 0x10000, *[-errno.EPERM] * 3, 0x10000])
+            self.assertEqual([(d["rule"], d["count"]) for d in run.denials("fcntl")], [("pipe-size", 3)])
+        self.everywhere(check)
+
+    # Memory files are scratch files without a name.
+    def test_no_memory_file_without_scratch(self):
+        def check(shop, backend):
+            create = [shop.guest("calls"), *"319 @name 1".split()]
+            run = shop.run(create, backend=backend)
+            self.assertGreater(int(run.out), 2)
+            run = shop.run(create, ["-p", "any", "--hide", "/tmp"], backend=backend)
+            self.assertEqual(run.out, b"%d\n" % -errno.EPERM)
+            self.assertEqual([d["rule"] for d in run.denials("memfd_create")], ["no-scratch"])
+        self.everywhere(check)
+
+    # What has no text or no descriptor to begin with, and what a list of arguments may be.
+    def test_arguments_that_name_nothing(self):
+        calls = ["280 99 0 0 0", "322 99 @ 0 0 0x1000", "322 -100 1 0 0 0", "59 1 0 0",
+                 "452 -100 @/proc/self/exe 0x1ff 0x8000", "59 @{script} 1 0", "59 @{script} 0 0"]
+
+        def check(shop, backend):
+            script = shop.file("script", "#!/bin/echo printed\n", 0o755)
+            line = [shop.guest("calls"), *" , ".join(calls).format(script=script).split()]
+            run = self.assertSameAsNative(shop, backend, line, ["-p", "any", "--ro", script])
+            self.assertEqual(run.out.splitlines()[-1], b"printed " + script.encode())
+        self.everywhere(check)
+
+    # The kernel has modes of links changed on no filesystem.
+    def test_modes_of_links(self):
+        calls = ["88 @/nowhere @/tmp/link", "452 -100 @/tmp/link 0x180 0x100", "452 -100 @/tmp/link 0x180 0",
+                 "452 -100 @/tmp 0x1c0 0x100"]
+
+        def check(shop, backend):
+            results = self.results(shop, backend, calls)
+            self.assertEqual(list(results.values()), [0, -errno.EOPNOTSUPP, -errno.ENOENT, 0])
         self.everywhere(check)
 
     def test_dangerous_calls(self):

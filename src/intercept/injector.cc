@@ -75,7 +75,7 @@ Result<int> take_stop(pid_t tid, const siginfo_t& seen) {
 // loop (WNOWAIT).
 Result<int> wait_for_stop(pid_t tid) {
   siginfo_t info{};
-  const Patience patience;
+  Patience patience(tid);
   while (::waitid(P_PID, static_cast<id_t>(tid), &info, WEXITED | WSTOPPED | WNOWAIT | __WALL) !=
          0) {
     if (errno != EINTR) return wait_failed("waitid");

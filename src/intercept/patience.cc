@@ -6,12 +6,18 @@
 #include <csignal>
 #include <optional>
 
+#include "tracee/usage.h"
+
 namespace vitrine::intercept {
 namespace {
 
 // Injected calls take microseconds; the rest is for a machine that is busy with other things.
-constexpr time_t kLongestInjectedCall = 2;  // seconds
-constexpr long kAgain = 10'000'000;         // ns
+constexpr Nanoseconds kLongestInjectedCall = std::chrono::seconds(2);
+constexpr Nanoseconds kLongestRun = std::chrono::milliseconds(500);  // CPU time
+// The end also where the task does not run at all. Nothing that it could be led into would keep it
+// asleep: any call stops it, and its signals are blocked.
+constexpr Nanoseconds kLongestWait = std::chrono::seconds(30);
+constexpr long kAgain = 10'000'000;  // ns
 
 // One timer, whose signal only interrupts. SIGALRM is nobody's else here (supervisor/signals.cc).
 std::optional<timer_t> make_timer() {
@@ -38,19 +44,19 @@ void set_timer(const itimerspec& value) {
 
 }  // namespace
 
-Patience::Patience() {
-  ::clock_gettime(CLOCK_MONOTONIC, &started_);
+Patience::Patience(pid_t tid) : tid_(tid), started_(monotonic_now()) {
   set_timer({{0, kAgain}, {0, kAgain}});
 }
 
 Patience::~Patience() { set_timer({}); }
 
-bool Patience::is_over() const {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  const time_t seconds = now.tv_sec - started_.tv_sec;
-  return seconds > kLongestInjectedCall ||
-         (seconds == kLongestInjectedCall && now.tv_nsec >= started_.tv_nsec);
+bool Patience::is_over() {
+  const Nanoseconds waited = monotonic_now() - started_;
+  if (waited > kLongestWait) return true;
+  const Result<Nanoseconds> used = tracee::thread_cpu_time(tid_);
+  if (!used) return waited > kLongestInjectedCall;
+  if (!used_) used_ = *used;
+  return waited > kLongestInjectedCall && *used - *used_ > kLongestRun;
 }
 
 }  // namespace vitrine::intercept

@@ -3,25 +3,30 @@
 // there, and the supervisor must not wait for it.
 #pragma once
 
-#include <ctime>
+#include <sys/types.h>
 
-#include "base/result.h"
+#include <optional>
+
+#include "base/clock.h"
 
 namespace vitrine::intercept {
 
-// While it exists, a blocking call of this thread ends with EINTR every few milliseconds; it is
-// over after two seconds.
+// While it exists, a blocking call of this thread ends with EINTR every few milliseconds. It is
+// over after two seconds in which the task has used half a second of CPU time: on a busy machine it
+// may wait for a CPU for seconds, and has done nothing.
 class Patience {
  public:
-  Patience();
+  explicit Patience(pid_t tid);
   ~Patience();
   Patience(const Patience&) = delete;
   Patience& operator=(const Patience&) = delete;
 
-  bool is_over() const;
+  bool is_over();
 
  private:
-  timespec started_{};
+  pid_t tid_;
+  Nanoseconds started_;
+  std::optional<Nanoseconds> used_;  // CPU time of the task when it was first asked for
 };
 
 }  // namespace vitrine::intercept

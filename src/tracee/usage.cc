@@ -14,27 +14,30 @@
 namespace vitrine::tracee {
 namespace {
 
-// proc(5), /proc/pid/stat: the third field is the state, the ninth holds the kernel's flags.
+// proc(5), /proc/pid/stat: the third field is the state, the ninth holds the kernel's flags, the
+// fourteenth and the next the time in user and kernel mode.
 struct TaskStat {
   bool gone = false;
   char state = 'S';  // asleep, where it cannot be read
   unsigned flags = 0;
+  unsigned long user = 0;    // clock ticks, of this thread alone
+  unsigned long system = 0;  // clock ticks
 };
 
 TaskStat read_task_stat(pid_t tid) {
   char path[48];
-  std::snprintf(path, sizeof path, "/proc/%d/stat", tid);
+  std::snprintf(path, sizeof path, "/proc/%d/task/%d/stat", tid, tid);
   const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
   char text[512]{};
   if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) return {.gone = true};
   const char* const end_of_name = std::strrchr(text, ')');
-  char state = 0;
-  unsigned flags = 0;
+  TaskStat stat;
   const bool readable =
       end_of_name != nullptr &&
       // NOLINTNEXTLINE(cert-err34-c): the kernel writes these numbers
-      std::sscanf(end_of_name, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) == 2;
-  return readable ? TaskStat{false, state, flags} : TaskStat{};
+      std::sscanf(end_of_name, ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu", &stat.state,
+                  &stat.flags, &stat.user, &stat.system) == 4;
+  return readable ? stat : TaskStat{};
 }
 
 }  // namespace
@@ -45,6 +48,14 @@ Result<Nanoseconds> cpu_time(pid_t tgid) {
   const auto clock = static_cast<clockid_t>((~static_cast<unsigned>(tgid) << 3) | kSchedClock);
   if (::clock_gettime(clock, &value) != 0) return fail_task_gone("clock_gettime");
   return to_nanoseconds(value);
+}
+
+Result<Nanoseconds> thread_cpu_time(pid_t tid) {
+  static const auto kTick =
+      std::chrono::nanoseconds(std::chrono::seconds(1)) / ::sysconf(_SC_CLK_TCK);
+  const TaskStat stat = read_task_stat(tid);
+  if (stat.gone) return fail_task_gone("/proc/pid/task/tid/stat");
+  return kTick * static_cast<std::int64_t>(stat.user + stat.system);
 }
 
 Result<MemoryUse> memory_use(pid_t tgid) {

@@ -14,6 +14,9 @@ namespace vitrine::tracee {
 // (clock_getcpuclockid(3)).
 Result<Nanoseconds> cpu_time(pid_t tgid);
 
+// User and system time of one live thread, to a clock tick (proc(5), /proc/pid/task/tid/stat).
+Result<Nanoseconds> thread_cpu_time(pid_t tid);
+
 struct MemoryUse {
   std::uint64_t anonymous = 0;  // private memory, swap and page tables
   std::uint64_t shared = 0;     // shared memory that the process has touched

@@ -19,9 +19,11 @@ counts=/var/tmp/vitrine-coverage  # of the preset; what runs as another user, or
 # An object out of another checkout's build would tell of that one's files.
 export CCACHE_NAMESPACE="$root"
 
-# All that is linked with src/.
-mapfile -t programs < <(printf '%s\n' $built/src/vitrine $built/tests/vitrine_unit_tests
-                        find $built/tests/fuzz -maxdepth 1 -type f -executable 2>/dev/null | sort)
+# All that is linked with src/ and has been built.
+find_programs() {
+  mapfile -t programs < <(printf '%s\n' $built/src/vitrine $built/tests/vitrine_unit_tests
+                          find $built/tests/fuzz -maxdepth 1 -type f -executable | sort)
+}
 
 # A file that is root's own could not be written by the ordinary user's runs. The folder is not
 # sticky, or fs.protected_regular would keep root out of the user's.
@@ -42,7 +44,8 @@ fresh() {
 count() {
   bash "$here/install_packages.sh" all
   cmake --preset coverage -DVITRINE_TESTS=ON >/dev/null
-  cmake --build --preset coverage -j "$(nproc)" | grep -E 'error|warning' || true
+  cmake --build --preset coverage -j "$(nproc)"
+  find_programs
   fresh
   ctest --test-dir $built --output-on-failure -j "$(nproc)" "$@" ||
     echo "some tests failed, see above"
@@ -50,6 +53,7 @@ count() {
 
 report() {
   local objects=() program
+  find_programs
   for program in "${programs[@]:1}"; do objects+=(-object "$program"); done
   llvm-profdata merge -sparse "$counts"/*.profraw -o $built/counts.profdata
   llvm-cov export "${programs[0]}" "${objects[@]}" -instr-profile=$built/counts.profdata \

@@ -35,13 +35,14 @@ bool read_number(const std::string& word, Number& number) {
   const auto digit = [&] { return i < word.size() && word[i] >= '0' && word[i] <= '9'; };
   if (!digit()) return false;
   for (; digit(); ++i) {
-    if (number.whole < Wide{1} << 80) number.whole = number.whole * 10 + (word[i] - '0');
+    if (number.whole < Wide{1} << 80)
+      number.whole = number.whole * 10 + static_cast<unsigned>(word[i] - '0');
   }
   if (i < word.size() && word[i] == '.') {
     number.has_fraction = true;
     const std::size_t first = ++i;
     Wide place = 1'000'000'000;
-    for (; digit(); ++i) number.billionths += (place /= 10) * (word[i] - '0');
+    for (; digit(); ++i) number.billionths += (place /= 10) * static_cast<unsigned>(word[i] - '0');
     if (i == first || i > first + 9) return false;
   }
   number.unit = word.substr(i);

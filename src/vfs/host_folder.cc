@@ -1,15 +1,16 @@
 #include "vfs/host_folder.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <optional>
 #include <utility>
 
 #include "base/feature.h"
@@ -41,12 +42,6 @@ bool may_access_handle(int fd, int mode) {
   return ::syscall(SYS_faccessat, AT_FDCWD, path.c_str(), mode) == 0;
 }
 
-std::optional<DeviceNumber> device_of_proc() {
-  const auto attributes = attributes_at(AT_FDCWD, "/proc/self/", true);
-  if (!attributes) return std::nullopt;
-  return device_of(*attributes);
-}
-
 }  // namespace
 
 Result<std::string> read_link_at(int folder, const char* name) {
@@ -68,7 +63,7 @@ Result<UniqueFd> HostFile::open_again(int flags) const {
   if (!fd) return fail_errno("openat");
   const auto now = attributes_of(fd.get());
   if (!now) return pass_on(now.error());
-  if (type_of(*now) != type_of(attributes_) || HostFolders::is_host_proc(*now))
+  if (type_of(*now) != type_of(attributes_) || HostFolders::is_host_proc(fd.get(), *now))
     return fail(ENOENT, "replaced while it was looked at");
   return fd;
 }
@@ -97,9 +92,23 @@ bool HostFile::may_access(int mode) const {
   return fd && may_access_handle(fd->get(), mode);
 }
 
-bool HostFolders::is_host_proc(const Attributes& attributes) {
-  static const std::optional<DeviceNumber> proc = device_of_proc();
-  return proc && device_of(attributes) == *proc;
+bool HostFolders::is_host_proc(int fd, const Attributes& attributes) {
+  if (attributes.stx_dev_major != 0) return false;  // a disk's
+  struct statfs seen {};
+  return ::fstatfs(fd, &seen) != 0 || seen.f_type == PROC_SUPER_MAGIC;
+}
+
+// The same of what is only looked at: opened for that where its device was not met just now.
+bool HostFolders::is_of_host_proc(const HostFile& file) {
+  const Attributes& attributes = file.attributes_;
+  const Nanoseconds now = monotonic_now();
+  const bool met = device_of(attributes) == met_ && now - met_at_ < kBelieved;
+  if (met || attributes.stx_dev_major != 0) return false;
+  const UniqueFd fd(::openat(file.folder_, file.name_.c_str(), kLookFlags));
+  if (!fd || is_host_proc(fd.get(), attributes)) return true;
+  met_ = device_of(attributes);
+  met_at_ = now;
+  return false;
 }
 
 Result<HostFile> HostFolders::look(const HostRoot& mount, std::string_view below) {
@@ -117,8 +126,10 @@ Result<HostFile> HostFolders::look(const HostRoot& mount, std::string_view below
   auto attributes = below.empty() ? attributes_of(mount.fd())
                                   : attributes_at(file.folder_, file.name_.c_str(), false);
   if (!attributes) return pass_on(attributes.error());
-  if (is_host_proc(*attributes)) return fail(ENOENT, "host /proc");
   file.attributes_ = *attributes;
+  const bool of_proc =
+      below.empty() ? is_host_proc(mount.fd(), *attributes) : is_of_host_proc(file);
+  if (of_proc) return fail(ENOENT, "host /proc");
   return file;
 }
 
@@ -135,7 +146,9 @@ Result<std::shared_ptr<const UniqueFd>> HostFolders::folder_at(const HostRoot& m
   if (!attributes) return pass_on(attributes.error());
   if (type_of(*attributes) == S_IFLNK) return fail(ELOOP, "lookup");
   if (type_of(*attributes) != S_IFDIR) return fail(ENOTDIR, "lookup");
-  if (is_host_proc(*attributes)) return fail(ENOENT, "host /proc");
+  if (is_host_proc(fd->get(), *attributes)) return fail(ENOENT, "host /proc");
+  met_ = device_of(*attributes);
+  met_at_ = now;
   if (known_count_ >= kMaxKnown) {
     known_.clear();
     known_count_ = 0;

@@ -71,9 +71,10 @@ class HostFolders {
   // looked at then; a link on the way gives ELOOP. The host's /proc gives ENOENT.
   Result<HostFile> look(const HostRoot& mount, std::string_view below);
 
-  // The host's /proc is never shown, not even by a mount that contains it: its links and processes
-  // are the supervisor's world.
-  static bool is_host_proc(const Attributes& attributes);
+  // The host's /proc is never shown, wherever one is mounted, and not even by a mount that contains
+  // it: its links and processes are the supervisor's world. `attributes` are of what `fd` is open
+  // on. What cannot be told counts as one.
+  static bool is_host_proc(int fd, const Attributes& attributes);
 
  private:
   struct Known {
@@ -88,12 +89,16 @@ class HostFolders {
   Result<std::shared_ptr<const UniqueFd>> folder_at(const HostRoot& mount, std::string_view below);
   Result<UniqueFd> open_path(int mount, const std::string& below);
   static Result<UniqueFd> open_by_components(int mount, const std::string& below);
+  bool is_of_host_proc(const HostFile& file);
 
   bool use_openat2_;
   // Folders opened a moment ago, by mount (its serial) and path: programs look for many names in
   // the same few.
   std::unordered_map<std::uint64_t, Folders> known_;
   std::size_t known_count_ = 0;
+  // The last device that is no procfs's, and when it was met.
+  DeviceNumber met_;
+  Nanoseconds met_at_{};
 };
 
 }  // namespace vitrine::vfs

@@ -250,7 +250,8 @@ Status TreeBuilder::show_opened(UniqueFd fd, const std::string& host, std::strin
   const mode_t type = type_of(*attributes);
   if (type != S_IFREG && type != S_IFDIR)
     return required ? wrong(host, "neither a regular file nor a folder") : Status{};
-  if (HostFolders::is_host_proc(*attributes)) return wrong(host, "the host's /proc is never shown");
+  if (HostFolders::is_host_proc(fd.get(), *attributes))
+    return wrong(host, "the host's /proc is never shown");
   if (guest.find_first_not_of('/') == std::string::npos && type != S_IFDIR)
     return wrong(host, "the root can only be a folder");
   auto node = cover(guest, MountNode::Kind::kHost);

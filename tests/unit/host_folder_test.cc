@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -153,6 +155,46 @@ TEST_F(HostFoldersTest, TheHostsProcIsNotThere) {
   EXPECT_EQ(error_of(folders_.look(host, "proc")), ENOENT);
   EXPECT_EQ(error_of(folders_.look(host, "proc/version")), ENOENT);
   EXPECT_EQ(error_of(folders_.look(host, "proc/sys/kernel/ostype")), ENOENT);
+}
+
+// Each has a device number of its own (Linux 5.8).
+TEST_F(HostFoldersTest, NoProcIsThereWhereverOneIsMounted) {
+  for (const char* folder : {"a/proc", "a/later", "a/memory"})
+    fs::create_directories(top_ / folder);
+  bool may = false;
+  std::thread([&] {  // a thread of its own has a namespace of its own
+    const auto mount_proc = [&](const char* folder) {
+      return ::mount("proc", (top_ / folder).c_str(), "proc", 0, nullptr) == 0;
+    };
+    may = ::unshare(CLONE_NEWNS) == 0 &&
+          ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 && mount_proc("a/proc");
+    if (!may) return;
+    const auto open = [&](const char* folder) {
+      return HostRoot(UniqueFd(::open((top_ / folder).c_str(), O_PATH | O_CLOEXEC)));
+    };
+    const HostRoot here = open("");
+    const HostRoot proc = open("a/proc");
+    EXPECT_TRUE(fs::exists(top_ / "a/proc/version"));
+    EXPECT_EQ(error_of(folders_.look(here, "a/proc")), ENOENT);
+    EXPECT_EQ(error_of(folders_.look(here, "a/proc/version")), ENOENT);
+    EXPECT_EQ(error_of(folders_.look(here, "a/proc/sys/kernel/ostype")), ENOENT);
+    EXPECT_EQ(error_of(folders_.look(proc, "")), ENOENT);
+    EXPECT_EQ(error_of(folders_.look(proc, "version")), ENOENT);
+    EXPECT_EQ(error_of(folders_.look(here, "a/b/file")), 0);
+    ASSERT_EQ(::mount("none", (top_ / "a/memory").c_str(), "tmpfs", 0, nullptr), 0);
+    write("a/memory/file", "content");
+    EXPECT_EQ(error_of(folders_.look(here, "a/memory/file")), 0);
+    outlast();
+    EXPECT_EQ(error_of(folders_.look(here, "a/memory")), 0);
+    const auto later = folders_.look(here, "a/later");
+    ASSERT_TRUE(later);
+    EXPECT_TRUE(later->open_folder());
+    ASSERT_TRUE(mount_proc("a/later"));
+    EXPECT_EQ(error_of(later->open_folder()), ENOENT);
+    EXPECT_EQ(error_of(later->handle()), ENOENT);
+  })
+      .join();
+  if (!may) GTEST_SKIP() << "no mount namespace here";
 }
 
 }  // namespace

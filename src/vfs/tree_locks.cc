@@ -98,9 +98,10 @@ void describe_lock(const FileLock& held, struct flock& out) {
 bool has_open(pid_t process, std::uint64_t inode, std::uint64_t through) {
   const UniqueFd fds(::open(("/proc/" + std::to_string(process) + "/fd").c_str(),
                             O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fds) return false;
+  // Not known: the lock stays.
+  if (!fds) return errno == EMFILE || errno == ENFILE || errno == ENOMEM;
   const auto entries = list_host_folder(fds.get());
-  if (!entries) return true;  // not known: the lock stays
+  if (!entries) return true;
   for (const ListEntry& entry : *entries) {
     const auto seen = attributes_at(fds.get(), entry.name.c_str(), true);
     if (!seen || seen->stx_ino != inode) continue;

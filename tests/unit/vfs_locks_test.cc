@@ -1,6 +1,7 @@
 // Locks asked for through descriptors: what the kernel answers for a file of its own is what is
 // expected for one in scratch.
 #include <sys/file.h>
+#include <sys/resource.h>
 
 #include <climits>
 #include <cstdint>
@@ -154,6 +155,25 @@ TEST_F(TreeLocks, FoldersAndSyntheticFilesCanBeLockedToo) {
     EXPECT_EQ(whole(second->fd.get(), LOCK_EX), EAGAIN) << path;
     EXPECT_EQ(whole(first->fd.get(), LOCK_UN), 0) << path;
     EXPECT_EQ(whole(second->fd.get(), LOCK_EX), 0) << path;
+  }
+}
+
+// Two descriptors are needed to look for the owner's: with one left, whether it has the file still
+// is not known.
+TEST_F(TreeLocks, LockStaysWhereItsOwnerCannotBeLookedAt) {
+  const auto mine = scratch();
+  const auto exclusive = lock_of(F_WRLCK, SEEK_SET, 0, 0);
+  ASSERT_EQ(set(mine.get(), F_SETLK, exclusive), 0);
+  caller_.tgid = caller_.tid = 1;  // another process asks
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const UniqueFd next(::dup(mine.get()));
+  for (const rlim_t left : {1, 2, 3}) {
+    const rlimit limit{static_cast<rlim_t>(next.get()) + left, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    const int answer = set(mine.get(), F_SETLK, exclusive);
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_EQ(answer, left == 1 ? EBADF : EAGAIN) << left;
   }
 }
 

@@ -139,7 +139,6 @@ Status TreeFileSystem::access(const Caller& caller, const DirectoryRef& base, st
   const bool device = place->type == S_IFCHR || place->type == S_IFIFO || place->type == S_IFSOCK;
   if ((mode & W_OK) != 0 && !device) return fail(EROFS, "access");
   if (const auto* host = place->host()) {
-    if (place->is_link()) return {};
     if (!host->seen->may_access(mode & ~W_OK)) return fail(EACCES, "access");
     return {};
   }

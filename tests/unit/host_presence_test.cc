@@ -2,7 +2,9 @@
 #include "vfs/host_presence.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/fsuid.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace vitrine::vfs {
 namespace {
@@ -108,6 +111,24 @@ TEST_P(HostPresenceTest, WhatMayNotBeLookedAtCounts) {
   if (getuid() == 0) setfsuid(kNobody);  // root may look everywhere
   EXPECT_TRUE(host.may_have(folder_ / "closed/missing"));
   setfsuid(getuid());
+}
+
+TEST_P(HostPresenceTest, NamesInTheTableAreEscaped) {
+  const std::filesystem::path place = folder_ / "a b\\c";
+  std::filesystem::create_directory(place);
+  bool may = false;
+  std::thread([&] {  // a thread of its own has a namespace of its own
+    may = ::unshare(CLONE_NEWNS) == 0 &&
+          ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+          ::mount("none", place.c_str(), "tmpfs", 0, nullptr) == 0;
+    if (!may) return;
+    HostPresence host(GetParam(), "/proc/thread-self/mountinfo");
+    EXPECT_FALSE(host.may_have(place / "missing"));
+    std::ofstream(place / "file") << "x";
+    EXPECT_TRUE(host.may_have(place / "file"));
+  })
+      .join();
+  if (!may) GTEST_SKIP() << "no mount namespace here";
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, HostPresenceTest, ::testing::Bool(),

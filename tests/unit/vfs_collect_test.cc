@@ -124,5 +124,58 @@ TEST_F(Collect, BadDestinationIsRefused) {
   EXPECT_EQ(collect("/s/file", "/"), EINVAL);
 }
 
+TEST_F(Collect, DestinationIsNamedInAnyWay) {
+  write("/s/file", "x");
+  ASSERT_EQ(collect("/s/file", host("slashes//")), 0);
+  EXPECT_EQ(on_host("slashes"), "x");
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(host_);
+  EXPECT_EQ(collect("/s/file", "relative"), 0);
+  std::filesystem::current_path(before);
+  EXPECT_EQ(on_host("relative"), "x");
+  EXPECT_NE(collect("/s/file", "/"), 0);
+  EXPECT_NE(collect("/s/file", "/proc/new"), 0);
+  EXPECT_EQ(collect("/s/file", "/vitrine-" + std::to_string(::getpid())), 0);
+  EXPECT_TRUE(std::filesystem::remove("/vitrine-" + std::to_string(::getpid())));
+}
+
+TEST_F(Collect, LimitCountsWhatIsDeep) {
+  make("/s/d");
+  make("/s/d/e");
+  make("/s/d/e/f");
+  write("/s/d/e/file", std::string(5000, 'x'));
+  write("/s/d/e/f/file", "y");
+  EXPECT_EQ(collect("/s/d", host("out"), 4999), EFBIG);
+  EXPECT_FALSE(std::filesystem::exists(host("out")));
+  EXPECT_EQ(collect("/s/d", host("out"), 5001), 0);
+}
+
+TEST_F(Collect, ScratchInScratchIsEntered) {
+  build(ScratchRule{"/s", 1 << 20}, ScratchRule{"/s/m/inner", 1 << 20});
+  write("/s/m/inner/file", "inner");
+  EXPECT_EQ(collect("/s/m/inner/file", host("out")), 0);
+  EXPECT_EQ(on_host("out"), "inner");
+}
+
+// Those that nobody has open for long are kept as bytes, without their holes.
+TEST_F(Collect, FilesThatWereClosedLongAgoAreWhole) {
+  options_.max_memory_files = 4;
+  build(ScratchRule{"/s", 64 << 20});
+  make("/s/d");
+  std::string expected(300'000, '\0');
+  {
+    const auto file = open("/s/d/sparse", O_WRONLY | O_CREAT);
+    for (const off_t at : {off_t{0}, off_t{65'530}, off_t{200'000}}) {
+      ASSERT_EQ(::pwrite(file->fd.get(), "twelve bytes", 12, at), 12);
+      expected.replace(static_cast<std::size_t>(at), 12, "twelve bytes");
+    }
+    ASSERT_EQ(::ftruncate(file->fd.get(), 300'000), 0);
+  }
+  for (int i = 0; i < 20; ++i) write("/s/d/" + std::to_string(i), std::to_string(i));
+  ASSERT_EQ(collect("/s/d", host("out")), 0);
+  EXPECT_EQ(on_host("out/sparse"), expected);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(on_host("out/" + std::to_string(i)), std::to_string(i));
+}
+
 }  // namespace
 }  // namespace vitrine::vfs

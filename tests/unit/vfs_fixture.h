@@ -33,12 +33,13 @@ class OwnProcess : public ProcessView {
   }
   std::string working_directory(pid_t) const override { return "/work"; }
   std::string executable(pid_t) const override { return "/usr/bin/program"; }
-  unsigned cpu_count() const override { return 3; }
+  unsigned cpu_count() const override { return cpus; }
   std::optional<std::uint64_t> memory_limit() const override { return 256U << 20; }
   std::uint64_t memory_used() const override { return 56U << 20; }
 
   // The supervisor's own descriptors look like the guest's here, so a sweep would find all in use.
   bool alive = true;
+  unsigned cpus = 3;
 };
 
 class VfsTest : public ::testing::Test {

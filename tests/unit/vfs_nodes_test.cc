@@ -340,5 +340,62 @@ TEST_F(Nodes, StatfsTellsNothingOfTheHost) {
   EXPECT_NE(seen.f_flags & 1, 0);
 }
 
+TEST_F(Nodes, AccessIsAskedOfTheBits) {
+  const auto ask = [this](const char* path, int mode, FinalLink final = FinalLink::kFollow) {
+    return code(fs_->access(caller_, cwd_, path, mode, final));
+  };
+  EXPECT_EQ(ask("/etc/passwd", R_OK), 0);
+  EXPECT_EQ(ask("/etc/passwd", X_OK), EACCES);
+  EXPECT_EQ(ask("/proc/self/fd", R_OK | X_OK), 0);  // 0500, the guest's own
+  EXPECT_EQ(ask("/proc/self/status", R_OK), 0);
+  EXPECT_EQ(ask("/proc/self/status", X_OK), EACCES);
+  EXPECT_EQ(ask("/program", X_OK), 0);
+  EXPECT_EQ(ask("/m/link", X_OK), EACCES);
+  EXPECT_EQ(ask("/m/link", X_OK, FinalLink::kNoFollow), 0);
+  EXPECT_EQ(ask("/m/file", 8), EINVAL);
+}
+
+TEST_F(Nodes, LinkOfTheHostIsReadThroughItsDescriptor) {
+  const auto link = open("/m/link", O_PATH | O_NOFOLLOW);
+  ASSERT_TRUE(link);
+  const auto target = fs_->read_link_descriptor(caller_, guest(link->fd.get()));
+  ASSERT_TRUE(target);
+  EXPECT_EQ(*target, "file");
+  const auto file = open("/m/file", O_PATH);
+  EXPECT_EQ(code(fs_->read_link_descriptor(caller_, guest(file->fd.get()))), ENOENT);
+}
+
+TEST_F(Nodes, DeviceIsNoneOfATreeWithoutDevices) {
+  build(SyntheticRule{"proc"});
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  EXPECT_EQ(fstat(null.get()).stx_mode & S_IFMT, mode_t{S_IFCHR});
+  const std::string path = "/proc/self/fd/" + std::to_string(null.get());
+  EXPECT_EQ(read_link(path), "/dev/null");
+  EXPECT_EQ(open_code("/dev/null"), ENOENT);
+}
+
+TEST_F(Nodes, WhatIsOpenBelowTheRootOfTheHostHasItsName) {
+  build(ShowRule{"/", "/"}, SyntheticRule{"proc"});
+  const auto opened = open(host("a/file"));
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(read_link("/proc/self/fd/" + std::to_string(opened->fd.get())), host("a/file"));
+  const UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  EXPECT_EQ(read_link("/proc/self/fd/" + std::to_string(root.get())), "/");
+}
+
+TEST_F(Nodes, NumbersOfProcessors) {
+  const std::pair<unsigned, std::pair<const char*, const char*>> kKnown[] = {
+      {1, {"0\n", "1\n"}}, {32, {"0-31\n", "ffffffff\n"}}, {33, {"0-32\n", "1,ffffffff\n"}}};
+  for (const auto& [count, texts] : kKnown) {
+    processes_.cpus = count;
+    const std::string status = read("/proc/self/status");
+    EXPECT_NE(status.find(std::string("Cpus_allowed_list:\t") + texts.first), std::string::npos);
+    EXPECT_NE(status.find(std::string("Cpus_allowed:\t") + texts.second), std::string::npos);
+    EXPECT_EQ(read("/sys/devices/system/cpu/online"), texts.first);
+  }
+  fs_->attach(nullptr);
+  EXPECT_EQ(read("/sys/devices/system/cpu/online"), "0\n");
+}
+
 }  // namespace
 }  // namespace vitrine::vfs

@@ -214,5 +214,36 @@ TEST_F(ProcTree, WithoutTreeOfProcessesThereIsNoSelf) {
   EXPECT_EQ(stat_code(own()), ENOENT);
 }
 
+TEST_F(ProcTree, MapsOfMemoryThatHasNoPathOfTheTree) {
+  const auto map = [](int fd) { return ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd, 0); };
+  write("/s/gone", "scratch");
+  auto gone = open("/s/gone");
+  ASSERT_EQ(code(fs_->unlink(caller_, cwd_, "/s/gone")), 0);
+  const auto snapshot = open("/inline");
+  const UniqueFd own(::memfd_create("mine", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(own.get(), 4096), 0);
+  put("b/unshown", "x");
+  const UniqueFd unlinked(::open(host("b/unshown").c_str(), O_RDONLY | O_CLOEXEC));
+  put("a/deleted", "x");
+  const auto deleted = open("/m/deleted");
+  std::filesystem::remove(host("a/deleted"));
+  void* const mapped[] = {map(gone->fd.get()), map(snapshot->fd.get()), map(own.get()),
+                          map(unlinked.get()), map(deleted->fd.get())};
+  const std::string maps = read("/proc/self/maps");
+  for (void* const each : mapped) ::munmap(each, 4096);
+  for (const char* line : {" /s/gone (deleted)\n", " /(deleted)\n", "/memfd:mine (deleted)\n",
+                           " /(unreachable)\n", " /m/deleted (deleted)\n"})
+    EXPECT_NE(maps.find(line), std::string::npos) << line << maps;
+  EXPECT_EQ(maps.find("memfd:vitrine"), std::string::npos);
+}
+
+TEST_F(ProcTree, NamelessFileOfARootThatIsScratch) {
+  build(ScratchRule{"/", 1 << 20}, SyntheticRule{"proc"});
+  const auto file = open("/", O_RDWR | O_TMPFILE);
+  ASSERT_TRUE(file);
+  const std::string name = read_link(fd_path(*file));
+  EXPECT_TRUE(name.starts_with("/#") && name.ends_with(" (deleted)")) << name;
+}
+
 }  // namespace
 }  // namespace vitrine::vfs

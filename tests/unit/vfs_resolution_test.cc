@@ -300,9 +300,26 @@ TEST_P(Resolution, BadRuleIsRefusedAndNamed) {
   put("file", "x");
   refused(ShowRule{host("file"), "/"});
   refused(HideRule{"/"});
+  refused(ShowRule{host("none-*"), "", false, true});
+  put_link("circle", "circle");
+  refused(ShowRule{host("circle"), ""});
   refused(LinkRule{"/", "x"});
   refused(InlineRule{"//", "x", false});
-  EXPECT_TRUE(FileSystem::build({FileRule{ShowRule{host("missing"), "", true}, {}}}, options_));
+  for (const char* name : {"missing", "fifo"})
+    for (const std::string guest : {"", "/m"})
+      EXPECT_TRUE(FileSystem::build({FileRule{ShowRule{host(name), guest, true}, {}}}, options_));
+  const auto on_a_file = FileSystem::build(
+      {FileRule{InlineRule{"/file", "x", false}, {}}, FileRule{FolderRule{"/file"}, {}}}, options_);
+  EXPECT_EQ(on_a_file.error().kind, Error::Kind::kInvalid);
+  const auto in_full_scratch = FileSystem::build(
+      {FileRule{ScratchRule{"/s", 100}, {}}, FileRule{FolderRule{"/s/made"}, {}}}, options_);
+  EXPECT_EQ(in_full_scratch.error().kind, Error::Kind::kInvalid);
+}
+
+TEST_P(Resolution, MountsAreNamedAsTheKernelNamesThem) {
+  build(ScratchRule{"/m n\t\\\n", 1 << 20}, SyntheticRule{"proc"});
+  EXPECT_NE(read("/proc/mounts").find(" /m\\040n\\011\\134\\012 "), std::string::npos)
+      << read("/proc/mounts");
 }
 
 TEST_P(Resolution, RootCanBeAHostFolderOrScratch) {
@@ -389,6 +406,25 @@ TEST_P(Resolution, LinkSwappedInDuringLookupNeverLeadsOut) {
   stop = true;
   swapper.join();
   EXPECT_GT(opened, 0);
+}
+
+TEST_P(Resolution, FolderThatTheHostTakesAwayHasNoParent) {
+  put("a/b/c/file", "x");
+  build(ShowRule{host("a"), "/m"});
+  auto base = fs_->open_directory(caller_, cwd_, "/m/b/c");
+  ASSERT_TRUE(base);
+  struct statx out {};
+  EXPECT_EQ(code(fs_->stat(caller_, *base, "..", FinalLink::kFollow, out)), 0);
+  EXPECT_EQ(code(fs_->stat(caller_, *base, ".", FinalLink::kFollow, out)), 0);
+  std::filesystem::rename(host("a/b"), host("elsewhere"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));  // longer than a folder is believed
+  EXPECT_EQ(code(fs_->stat(caller_, *base, "..", FinalLink::kFollow, out)), ENOENT);
+  EXPECT_EQ(code(fs_->stat(caller_, *base, ".", FinalLink::kFollow, out)), ENOENT);
+  EXPECT_EQ(code(fs_->stat(caller_, *base, "../..", FinalLink::kFollow, out)), ENOENT);
+  put("a/b/c", "a file");
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_EQ(code(fs_->stat(caller_, *base, ".", FinalLink::kFollow, out)), ENOTDIR);
+  EXPECT_EQ(code(fs_->stat(caller_, *base, "..", FinalLink::kFollow, out)), ENOTDIR);
 }
 
 }  // namespace

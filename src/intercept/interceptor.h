@@ -72,6 +72,10 @@ class Interceptor {
   using Observer = std::function<void(const SyscallEvent&, const std::string& leading_bytes,
                                       std::optional<std::int64_t> result)>;
   virtual void observe(const Observer&) {}
+  // EFBIG is followed by SIGXFSZ, in whose stop the supervisor may replace it. So the observer is
+  // told of it when that stop says what the program sees (nullopt: it enters the call again), or at
+  // the task's next call or end.
+  virtual void result_settled(pid_t, std::optional<std::int64_t>) {}
 
   // --- calls that arrive on a descriptor
   // Readable when next() may have a Stop; -1: stops come as ptrace events only.

@@ -177,7 +177,7 @@ bool PtraceBackend::goes_on(pid_t tid, const __ptrace_syscall_info& info) {
 void PtraceBackend::note_entry(const SyscallEvent& event) {
   if (!observer_) return;
   Entered& entered = entered_[event.tid];
-  entered = {event, {}};
+  entered = {event, {}, {}};
   const arch::SyscallRow* row = arch::find_syscall(event.number);
   if (row != nullptr && row->arguments[1].kind == arch::kInBuffer) {
     entered.leading_bytes = leading_bytes(event.tid, event.arguments[1], event.arguments[2]);
@@ -187,6 +187,10 @@ void PtraceBackend::note_entry(const SyscallEvent& event) {
 void PtraceBackend::note_exit(pid_t tid, std::int64_t result) {
   const auto entered = entered_.find(tid);
   if (entered == entered_.end()) return;
+  if (result == -EFBIG && !entered->second.held) {
+    entered->second.held = result;
+    return;
+  }
   const Entered call = std::move(entered->second);
   entered_.erase(entered);
   const arch::SyscallRow* row = arch::find_syscall(call.event.number);
@@ -198,11 +202,35 @@ void PtraceBackend::note_exit(pid_t tid, std::int64_t result) {
   observer_(call.event, bytes, result);
 }
 
+void PtraceBackend::write_held(pid_t tid) {
+  const auto entered = entered_.find(tid);
+  if (entered != entered_.end() && entered->second.held) note_exit(tid, *entered->second.held);
+}
+
+// The call that the task ended in; of a leader whose thread executed, nothing else tells its end.
+void PtraceBackend::write_unfinished(pid_t tid) {
+  write_held(tid);
+  const auto entered = entered_.find(tid);
+  if (entered == entered_.end()) return;
+  observer_(entered->second.event, entered->second.leading_bytes, std::nullopt);
+  entered_.erase(entered);
+}
+
+void PtraceBackend::result_settled(pid_t tid, std::optional<std::int64_t> result) {
+  const auto entered = entered_.find(tid);
+  if (entered == entered_.end() || !entered->second.held) return;
+  if (!result) {
+    entered_.erase(entered);
+  } else {
+    note_exit(tid, *result);
+  }
+}
+
 void PtraceBackend::task_executed(pid_t former, pid_t tid) {
   if (!injector_.has_executed(former)) entered_.erase(former);  // the launcher's own call
   injector_.task_executed(former, tid);
   if (former == tid) return;
-  entered_.erase(tid);
+  write_unfinished(tid);
   if (auto call = entered_.extract(former)) {
     call.key() = tid;
     call.mapped().event.tid = tid;
@@ -212,10 +240,7 @@ void PtraceBackend::task_executed(pid_t former, pid_t tid) {
 
 void PtraceBackend::task_ended(pid_t tid) {
   injector_.task_ended(tid);
-  const auto entered = entered_.find(tid);
-  if (entered == entered_.end()) return;
-  observer_(entered->second.event, entered->second.leading_bytes, std::nullopt);
-  entered_.erase(entered);
+  write_unfinished(tid);
 }
 
 Result<std::optional<Stop>> PtraceBackend::on_stop(const tracee::TaskEvent& event) {
@@ -231,6 +256,7 @@ Result<std::optional<Stop>> PtraceBackend::on_stop(const tracee::TaskEvent& even
   Result<__ptrace_syscall_info> info = tracee::syscall_info(event.tid);
   if (!info) return tl::make_unexpected(info.error());
   if (info->op == PTRACE_SYSCALL_INFO_ENTRY) {
+    write_held(event.tid);
     return goes_on(event.tid, *info) ? resumed(event.tid) : on_entry(event);
   }
   if (observer_) note_exit(event.tid, info->exit.rval);

@@ -37,6 +37,7 @@ class PtraceBackend final : public Interceptor {
   }
   void task_ended(pid_t tid) override;
   void observe(const Observer& observer) override { observer_ = observer; }
+  void result_settled(pid_t tid, std::optional<std::int64_t> result) override;
   void task_executed(pid_t former, pid_t tid) override;
   bool sibling_executes(pid_t tgid, pid_t tid) const override {
     return injector_.sibling_executes(tgid, tid);
@@ -52,6 +53,8 @@ class PtraceBackend final : public Interceptor {
   bool goes_on(pid_t tid, const __ptrace_syscall_info& info);
   void note_entry(const SyscallEvent& event);
   void note_exit(pid_t tid, std::int64_t result);
+  void write_held(pid_t tid);
+  void write_unfinished(pid_t tid);
 
   Mode mode_;
   Injector injector_;
@@ -59,6 +62,7 @@ class PtraceBackend final : public Interceptor {
   struct Entered {
     SyscallEvent event;
     std::string leading_bytes;
+    std::optional<std::int64_t> held;  // its result, which may not stay
   };
   Observer observer_;
   std::unordered_map<pid_t, Entered> entered_;  // calls in the kernel, while they are observed

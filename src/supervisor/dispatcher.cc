@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -325,10 +326,11 @@ Status Dispatcher::dispatch(intercept::Stop stop, Nanoseconds now) {
     task = *added;
   }
   forget_wait(event.tid);
-  Waiting taken{std::move(stop), tracee::decode(event, tracee::RemoteMemory(event.tid)), now};
+  Waiting taken{std::move(stop), tracee::decode(event, tracee::RemoteMemory(event.tid)), now, {}};
   sightings_.clear();
   Answer answer = decide(taken.call, *task);
   if (std::holds_alternative<Wait>(answer.effect)) {
+    taken.decision = std::move(answer.decision);
     waiting_.push_back(std::move(taken));
     return {};
   }
@@ -375,10 +377,21 @@ Status Dispatcher::restart_waiting(pid_t tgid) {
 }
 
 // A task makes one call at a time: a signal has taken it out of the one that waited, or its end
-// has.
+// has. It made that call all the same.
 void Dispatcher::forget_wait(pid_t tid) {
-  std::erase_if(waiting_, [&](const Waiting& each) { return each.call.event.tid == tid; });
   parts_.files.forget_wait(tid);
+  const auto of_task = [&](const Waiting& each) { return each.call.event.tid == tid; };
+  const auto waited = std::find_if(waiting_.begin(), waiting_.end(), of_task);
+  if (waited == waiting_.end()) return;
+  Decided decided;
+  decided.time = waited->time;
+  decided.call = std::move(waited->call);
+  decided.decision = std::move(waited->decision);
+  waiting_.erase(waited);
+  const tracee::Task* task = parts_.tasks.find(tid);
+  if (task == nullptr) return;
+  const Nanoseconds took = parts_.budget.elapsed() - decided.time;
+  record(std::move(decided), *task, {.known = false, .delivered = false}, took);
 }
 
 Status Dispatcher::finish(Waiting taken, tracee::Task& task, Answer answer) {

@@ -79,6 +79,7 @@ class Dispatcher {
     intercept::Stop stop;
     DecodedCall call;
     Nanoseconds time{};
+    Decision decision;
   };
   struct Expected {
     dev_t device = 0;

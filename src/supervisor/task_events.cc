@@ -193,8 +193,9 @@ Status EventLoop::verify_from_outside(pid_t pid) const {
 void EventLoop::on_exec(pid_t tid, pid_t former) {
   if (former == 0) return;  // killed in this stop: its end is reported next
   tasks_.collapse_to_leader(tid, former);
-  dispatcher_.task_renamed(former, tid);
+  // First: of a leader that was in a call it tells what that was.
   parts_.interceptor.task_executed(former, tid);
+  dispatcher_.task_renamed(former, tid);
   parts_.placement.task_executed(former, tid);
   if (!command_runs_) {
     if (Status verified = verify_from_outside(tid); !verified) {
@@ -250,12 +251,14 @@ bool EventLoop::turned_into_no_space(pid_t tid) {
   const bool again = raise_file_limit(task->tgid);
   registers->set_result(again ? kRestartNoInterrupt : -ENOSPC);
   if (Status set = registers->apply_to(tid); !set) return false;
+  parts_.interceptor.result_settled(tid, again ? std::nullopt : std::optional(-ENOSPC));
   if (!again) refused("scratch");
   return true;
 }
 
 void EventLoop::on_signal_stop(pid_t tid, int signal) {
   if (signal == SIGXFSZ && turned_into_no_space(tid)) return resume(tid);
+  if (signal == SIGXFSZ) parts_.interceptor.result_settled(tid, -EFBIG);
   const Task* task = tasks_.find(tid);
   audit::SignalRecord record;
   record.time = elapsed();
@@ -313,9 +316,10 @@ void EventLoop::on_end(const TaskEvent& event) {
   record.event = audit::ProcessRecord::Event::kExit;
   if (event.kind == TaskEvent::Kind::kExited) record.exit_code = static_cast<int>(event.value);
   if (event.kind == TaskEvent::Kind::kKilled) record.signal = static_cast<int>(event.value);
-  parts_.interceptor.task_ended(event.tid);  // may write the call that the task ended in
-  parts_.audit.write(record);
+  // Both may write the call that the task ended in.
+  parts_.interceptor.task_ended(event.tid);
   dispatcher_.task_ended(*task);
+  parts_.audit.write(record);
   if (process) own_limits_.erase(task->tgid);
   parts_.placement.task_ended(event.tid);
   tasks_.remove(event.tid);

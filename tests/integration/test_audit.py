@@ -1,5 +1,6 @@
 """The audit log holds what happened, in order and whatever comes; what is lost is said."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -76,6 +77,39 @@ os.kill(os.getpid(), 9)
             self.tool(shop, "verify", "audit.jsonl")
         self.everywhere(check, backends=("syscall",), users=False)
 
+    # Of a leader whose thread executes, nothing else tells the end.
+    ENDED = """
+import fcntl, os, signal, sys, threading, time
+how, call = sys.argv[1:]
+locks = [os.open("/tmp/lock", os.O_RDWR | os.O_CREAT) for i in range(2)]
+fcntl.flock(locks[0], fcntl.LOCK_EX)
+def end():
+    time.sleep(0.2)
+    if how == "execve": os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", "import os; os.getppid()"])
+    os.kill(os.getpid(), signal.SIGKILL)
+threading.Thread(target=end).start()
+if call == "pause": signal.pause()
+if call == "flock": fcntl.flock(locks[1], fcntl.LOCK_EX)
+"""
+
+    def test_the_call_that_a_task_ended_in_is_there(self):
+        def check(shop, backend):
+            for how in ("execve", "kill"):
+                for call in ("flock", "pause") if backend == "syscall" else ("flock",):
+                    run = shop.run([PYTHON, "-c", self.ENDED, how, call], backend=backend,
+                                   options=["--audit-level", "all" if backend == "syscall" else "mediated"])
+                    self.assertEqual((run.status, run.err), (137 if how == "kill" else 0, b""))
+                    of_leader = [r for r in run.log if r.get("pid") == r.get("tid", r.get("pid")) == 1]
+                    at, = [i for i, r in enumerate(of_leader) if r.get("syscall") == call and "result" not in r]
+                    self.assertEqual(of_leader[at]["decision"], "serve" if call == "flock" else "allow")
+                    self.assertEqual(of_leader[at + 1]["event"], "exec" if how == "execve" else "exit")
+                    if backend == "syscall":
+                        self.assertEqual(run.report["syscalls"]["total"], len(self.calls(run)))
+                        self.assertEqual(len(self.calls(run, "execve")), how == "execve")
+                    else:
+                        self.assertEqual(run.report["syscalls"]["mediated"], len(self.calls(run)))
+        self.everywhere(check, users=False)
+
     def test_whole_lines_when_vitrine_is_killed(self):
         shop = Workshop()
         self.addCleanup(shop.close)
@@ -92,6 +126,43 @@ os.kill(os.getpid(), 9)
         self.assertEqual(lines[-1], b"", "ends in a whole line")
         self.assertEqual([r["seq"] for r in records[1:]], list(range(1, len(records))))
         self.assertIn("no end line", self.tool(shop, "verify", "audit.jsonl", status=1))
+
+    # The kernel's own answer, EFBIG, is replaced in the signal's stop behind it.
+    def test_a_full_scratch_folder_is_logged_as_the_program_saw_it(self):
+        code = """
+import errno, os, resource, signal, time
+def write(fd, size):
+    try: seen.append(os.write(fd, bytes(size)))
+    except OSError as e: seen.append(-e.errno)
+seen, files = [], []
+for size in (200_000, 2 << 20, 50 << 20):
+    files.append(os.open(f"/tmp/{size}", os.O_WRONLY | os.O_CREAT))
+    write(files[-1], size)
+time.sleep(0.5)
+for size in (64 << 20, 1): write(files[-1], size)
+os.close(files[0])
+os.unlink("/tmp/200000")
+write(files[-1], 100_000)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+write(files[-1], 1)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXFSZ])
+write(files[-1], 1)
+os.write(1, repr(seen).encode())
+"""
+        def check(shop, backend):
+            run = shop.python(code, ["--scratch", "/tmp=64M", "--audit-level", "all"], backend=backend)
+            self.assertEqual((run.status, run.err), (0, b""))
+            seen = json.loads(run.out)
+            full, own = -errno.ENOSPC, -errno.EFBIG
+            self.assertEqual(seen[4:], [full, 100_000, own, own])
+            written = self.calls(run, "write")[:-1]
+            self.assertEqual([r["result"] for r in written], seen)
+            self.assertEqual([r.get("errno") for r in written],
+                             [errno.errorcode[-n] if n < 0 else None for n in seen])
+            order = [r["type"] for r in run.log if r["type"] == "signal" or r in written[-2:]]
+            self.assertEqual(order, ["syscall", "signal", "syscall"])
+            self.assertEqual(run.report["syscalls"]["total"], len(self.calls(run)))
+        self.everywhere(check, backends=("syscall",), users=False)
 
     # --- no forged line
 

@@ -14,6 +14,7 @@
 #include "cli/output_file.h"
 #include "cli/prepare.h"
 #include "core/report.h"
+#include "policy/secrets.h"
 
 namespace vitrine::cli {
 namespace {
@@ -84,9 +85,12 @@ bool failed_to_run(Verdict verdict) {
 
 // For a person who watches: programs that read our stderr get the reason alone, and -q gets
 // neither.
-void say_hints(const Report& report) {
+void say_hints(const Report& report, const RunOptions& options) {
   if (!says_details() && ::isatty(STDERR_FILENO) != 1) return;
-  for (const std::string& line : hints_for(report)) say(line);
+  const CallerState caller = current_caller();
+  const HintSetting setting{options.working_directory.value_or(caller.working_directory),
+                            caller.working_directory, policy::home_folders(caller.home())};
+  for (const std::string& line : hints_for(report, setting)) say(line);
 }
 
 void say_outcome(const Report& report) {
@@ -119,7 +123,7 @@ int supervise(const RunOptions& options, const Around* around) {
 
   const Report report = prepare_and_run(options, std::move(*audit_fd), around);
   say_usage(report);
-  if (around == nullptr) say_hints(report);
+  if (around == nullptr) say_hints(report, options);
   say_outcome(report);
   if (*report_fd) {
     ::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of ours, not our death

@@ -28,6 +28,8 @@ enum class Verdict {
 const char* name_of(Verdict verdict);
 
 struct Denial {
+  static constexpr std::size_t kLongestTarget = 512;
+
   std::string syscall;
   std::string target;  // raw bytes: the path or what the call named; "" where it named nothing
   std::string error;   // "ENOENT"

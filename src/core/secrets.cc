@@ -98,6 +98,11 @@ bool may_hold_secrets(std::string_view path) {
   return placed || has_secret_name(path);
 }
 
+bool is_wide(std::string_view path) {
+  const std::string_view parent = parent_of(path);
+  return parent == "/" || parent == "/home";
+}
+
 std::span<const std::string_view> secret_names() { return kNames; }
 std::span<const std::string_view> secret_locations() { return kPlaces; }
 

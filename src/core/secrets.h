@@ -9,6 +9,9 @@ namespace vitrine {
 // Whether something on the way to `path` (tidy, absolute), or itself, is known for secrets.
 bool may_hold_secrets(std::string_view path);
 
+// Whether a folder of this name would be much to show: one of the host's root, or a home.
+bool is_wide(std::string_view path);
+
 // Names below a home folder (or anywhere), some of several components: ".ssh", ".config/gcloud".
 std::span<const std::string_view> secret_names();
 // Absolute paths.

@@ -19,11 +19,6 @@ namespace {
 constexpr std::size_t kMostEntries = 4000;  // a profile has a size limit, and readers
 constexpr std::uint64_t kMebibyte = 1ULL << 20;
 
-std::string real_path(const std::string& path) {
-  const std::unique_ptr<char, decltype(&::free)> real(::realpath(path.c_str(), nullptr), &::free);
-  return real == nullptr ? std::string() : real.get();
-}
-
 mode_t type_of(const std::string& path, bool follow) {
   struct stat status {};
   const int failed = follow ? ::stat(path.c_str(), &status) : ::lstat(path.c_str(), &status);
@@ -150,13 +145,7 @@ void Learner::sort_out_link(const std::string& path, Use use) {
 std::optional<std::string> Learner::reason_against(const std::string& folder) const {
   const std::string real = real_path(folder);
   if (real.empty()) return "it is gone";
-  if (real == "/" || parent_of(real) == "/") return "it is a folder of the host's root";
-  for (const std::string& home : setting_.homes) {
-    const std::string there = real_path(home);
-    if (is_within(home, real) || (!there.empty() && is_within(there, real))) {
-      return real == home || real == there ? "it is a home folder" : "it holds a home folder";
-    }
-  }
+  if (auto reason = reason_of_place(real, setting_.homes)) return reason;
   if (real == real_path(setting_.working_directory)) {
     return "it is the working directory, which Python lists by itself";
   }

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 
 #include "base/path.h"
 
@@ -31,6 +33,11 @@ std::string home_in(const std::string& line) {
 
 }  // namespace
 
+std::string real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&::free)> real(::realpath(path.c_str(), nullptr), &::free);
+  return real == nullptr ? std::string() : real.get();
+}
+
 std::vector<std::string> home_folders(const std::string& own) {
   std::vector<std::string> homes{"/root"};
   const auto add = [&](const std::string& folder) {
@@ -56,6 +63,18 @@ std::vector<std::string> secret_places(const std::vector<std::string>& homes) {
   }
   std::erase_if(found, [](const std::string& path) { return !exists(path); });
   return found;
+}
+
+std::optional<std::string> reason_of_place(const std::string& folder,
+                                           const std::vector<std::string>& homes) {
+  if (folder == "/" || parent_of(folder) == "/") return "it is a folder of the host's root";
+  for (const std::string& home : homes) {
+    const std::string there = real_path(home);
+    if (is_within(home, folder) || (!there.empty() && is_within(there, folder))) {
+      return home == folder || there == folder ? "it is a home folder" : "it holds a home folder";
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<std::string> reason_to_keep(const std::string& folder) {

@@ -22,7 +22,7 @@ void Tally::count(std::string_view syscall, const Decision& decision, std::strin
 }
 
 void Tally::group(std::string_view syscall, const Decision& decision, std::string_view target) {
-  auto key = std::tuple(std::string(syscall), std::string(target.substr(0, kLongestTarget)),
+  auto key = std::tuple(std::string(syscall), std::string(target.substr(0, Denial::kLongestTarget)),
                         decision.error);
   if (const auto known = denial_index_.find(key); known != denial_index_.end()) {
     ++denials_[known->second].count;

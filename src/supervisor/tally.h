@@ -22,7 +22,6 @@ class Tally {
  private:
   static constexpr std::size_t kMostNames = 1024;
   static constexpr std::size_t kMostDenials = 256;
-  static constexpr std::size_t kLongestTarget = 512;
 
   void group(std::string_view syscall, const Decision& decision, std::string_view target);
 

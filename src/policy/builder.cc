@@ -17,10 +17,19 @@ void PolicyBuilder::extend(const Profile& profile) {
   policy_.profiles_.push_back(profile.identity);
   for (const FileRule& rule : profile.files) add_file(rule);
   for (const EnvironmentRule& rule : profile.environment) set_environment(rule);
-  for (const CallRule& rule : profile.calls) policy_.call_rules_[rule.syscall] = rule;
+  for (const CallRule& rule : profile.calls) restrict_call(rule);
   set_limits(profile.limits);
   if (profile.on_deny) policy_.on_deny_ = *profile.on_deny;
   if (profile.on_audit_failure) policy_.on_audit_failure_ = *profile.on_audit_failure;
+}
+
+// What ends the run goes on to: a profile only takes away from those that it extends.
+void PolicyBuilder::restrict_call(const CallRule& rule) {
+  const auto earlier = policy_.call_rules_.find(rule.syscall);
+  const bool kills =
+      earlier != policy_.call_rules_.end() && earlier->second.action == Action::kKill;
+  if (kills && rule.action != Action::kKill) return;
+  policy_.call_rules_[rule.syscall] = rule;
 }
 
 void PolicyBuilder::drop_replaced(const Replacements& replace) {

@@ -28,6 +28,7 @@ class PolicyBuilder {
   Policy build() && { return std::move(policy_); }
 
  private:
+  void restrict_call(const CallRule& rule);
   void drop_replaced(const Replacements& replace);
 
   Policy policy_;

@@ -64,6 +64,18 @@ TEST(PolicyBuilder, LaterSettingsExtendEarlierOnes) {
   EXPECT_EQ(policy.call_rule("openat"), nullptr);
 }
 
+TEST(PolicyBuilder, ALaterDenyTakesNoKillBack) {
+  const std::string kills = R"({"syscalls": {"kill": ["mkdir"]}})";
+  const std::string denies = R"({"syscalls": {"deny": [{"name": "mkdir", "errno": "EACCES"}]}})";
+  const std::string denies_again = R"({"syscalls": {"deny": [{"name": "mkdir", "errno": "EIO"}]}})";
+  EXPECT_EQ(policy_of({kills, denies}).call_rule("mkdir")->action, Action::kKill);
+  EXPECT_EQ(policy_of({denies, kills}).call_rule("mkdir")->action, Action::kKill);
+  EXPECT_EQ(policy_of({denies, denies_again}).call_rule("mkdir")->error, EIO);
+  const std::string replaces =
+      R"({"replace": ["syscalls"], "syscalls": {"deny": [{"name": "mkdir", "errno": "EIO"}]}})";
+  EXPECT_EQ(policy_of({kills, replaces}).call_rule("mkdir")->action, Action::kDeny);
+}
+
 TEST(PolicyBuilder, ReplaceDropsWhatCameEarlier) {
   const Policy policy = policy_of(
       {R"({"files": [{"folder": "/a"}], "limits": {"threads": 2}, "environment": {"A": "1"},

@@ -231,13 +231,13 @@ bool is_symbolic(ArgumentKind kind) {
     case kDirFd:
     case kHex:
     case kPointer:
-    case kInBuffer:
-    case kOutBuffer:
       return true;
     default:
       return kind >= kSignal;
   }
 }
+
+bool is_text(ArgumentKind kind) { return kind == kPath || kind == kInBuffer || kind == kOutBuffer; }
 
 std::string symbolic(ArgumentKind kind, std::uint64_t value) {
   const std::uint64_t low = value & 0xffffffff;

@@ -1,8 +1,11 @@
 #include "audit/log_show.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
+#include "arch/flag_names.h"
+#include "arch/syscall_table.h"
 #include "audit/escape.h"
 #include "audit/log_filter.h"
 #include "base/text.h"
@@ -41,11 +44,20 @@ bool is_symbolic(std::string_view value) {
   return !value.empty() && value.find_first_not_of(kWord) == std::string_view::npos;
 }
 
-std::string argument(const std::string& name, const Json& value) {
+// Whether a string there is what the program wrote, which may look like one of those words.
+bool is_of_program(const arch::SyscallRow* row, const std::string& name) {
+  if (row == nullptr) return true;
+  const auto found = std::ranges::find(row->arguments, name, &arch::Argument::name);
+  return found == row->arguments.end() || arch::is_text(found->kind);
+}
+
+std::string argument(const arch::SyscallRow* row, const std::string& name, const Json& value) {
+  const bool of_program = is_of_program(row, name);
+  if (value.is_number_unsigned() && of_program) return hexadecimal(value.get<std::uint64_t>());
   if (value.is_number()) return number(value);
   if (!value.is_string()) return "?";
   const auto& string = value.get_ref<const std::string&>();
-  return !is_path_argument(name) && is_symbolic(string) ? string : in_quotes(string);
+  return !of_program && is_symbolic(string) ? string : in_quotes(string);
 }
 
 std::string who_and_when(const Json& event) {
@@ -171,10 +183,11 @@ std::string readable_end(const Json& end) {
 std::string readable_arguments(const Json& call) {
   std::string out = "(";
   const Json* arguments = find_field(call, "args");
+  const arch::SyscallRow* row = arch::find_syscall(text_field(call, "syscall"));
   if (arguments != nullptr && arguments->is_object()) {
     for (const auto& [name, value] : arguments->items()) {
       if (out.size() > 1) out += ", ";
-      out += argument(name, value);
+      out += argument(row, name, value);
     }
   }
   return out + ")";

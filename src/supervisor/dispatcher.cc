@@ -24,7 +24,7 @@ std::string unknown_name(const DecodedCall& call) {
 audit::ArgumentValue shown(const arch::Argument& argument, std::uint64_t value,
                            const std::optional<StringArgument>& text) {
   if (text && text->error == 0) return audit::Bytes{text->bytes};
-  if (argument.kind == arch::kPath) return audit::Symbol{arch::symbolic(arch::kPointer, value)};
+  if (arch::is_text(argument.kind)) return value;  // a string would be taken for the program's
   if (arch::is_symbolic(argument.kind)) return audit::Symbol{arch::symbolic(argument.kind, value)};
   switch (argument.kind) {
     case arch::kSize:

@@ -188,11 +188,16 @@ std::optional<Unescaped> unescape(std::string_view text) {
   return result;
 }
 
-std::string printable(std::string_view text) {
+std::string printable(std::string_view text) { return printable_bounded(text, SIZE_MAX); }
+
+std::string printable_bounded(std::string_view text, std::size_t most) {
   const std::optional<Unescaped> raw = unescape(text);
-  if (!raw) return escape(text);
-  std::string shown = escape(raw->bytes);
-  if (raw->left_out > 0) shown += "\\+" + std::to_string(raw->left_out);
+  if (!raw) return escape_bounded(text, most);
+  std::string shown = escape(std::string_view(raw->bytes).substr(0, most));
+  std::uint64_t left_out = raw->bytes.size() - std::min(raw->bytes.size(), most);
+  // Saturates: the number of a log that somebody else wrote may be any.
+  if (__builtin_add_overflow(left_out, raw->left_out, &left_out)) left_out = UINT64_MAX;
+  if (left_out > 0) shown += "\\+" + std::to_string(left_out);
   return shown;
 }
 

@@ -36,8 +36,10 @@ std::optional<Unescaped> unescape(std::string_view text);
 // Any text, from a log that may be hostile, made safe to print: itself if it is what escape()
 // makes.
 std::string printable(std::string_view text);
-// The same between two characters, of which the closing one is `\xNN` within: whatever the text is,
-// it ends where it seems to.
+// The same, of the first `most` bytes that it stands for.
+std::string printable_bounded(std::string_view text, std::size_t most = kMaxArgumentBytes);
+// The same as printable() between two characters, of which the closing one is `\xNN` within:
+// whatever the text is, it ends where it seems to.
 std::string enclosed(std::string_view text, char opening, char closing);
 
 }  // namespace vitrine::audit

@@ -18,7 +18,9 @@ namespace {
 
 constexpr std::size_t kMaxFilesInPage = 20000;
 constexpr std::size_t kMaxDenialsInPage = 2000;
-constexpr std::size_t kMaxTextBytes = 96 << 20;
+constexpr std::size_t kMaxTextBytes = 32 << 20;
+constexpr std::size_t kMaxListBytes = 4 << 20;
+constexpr std::size_t kTail = 100;  // of the page, behind its script
 
 // Text for HTML between tags or in quoted attributes.
 std::string html_text(std::string_view text) {
@@ -114,85 +116,90 @@ std::string head(std::string_view title) {
   return out;
 }
 
-void append_files(std::string& out, const LogSummary& summary) {
+// Lists end where they would be too long for a page: in a forged log any name may be.
+bool has_room(const std::string& list) { return list.size() < kMaxListBytes; }
+
+void append_files(std::string& list, const LogSummary& summary) {
   std::size_t listed = 0;
   for (const auto& [path, file] : summary.files()) {
-    if (++listed > kMaxFilesInPage) break;
-    out += listed > 1 ? ",[" : "[";
-    append_text(out, path);
+    if (++listed > kMaxFilesInPage || !has_room(list)) break;
+    list += listed > 1 ? ",[" : "[";
+    append_text(list, path);
     for (const std::uint64_t count :
          {file.looked, file.read, file.written, file.run, file.absent, file.refused}) {
-      out += ',';
-      append_number(out, count);
+      list += ',';
+      append_number(list, count);
     }
-    out += ']';
+    list += ']';
   }
 }
 
-void append_denials(std::string& out, const LogSummary& summary) {
+void append_denials(std::string& list, const LogSummary& summary) {
   std::size_t listed = 0;
   for (const auto& [key, totals] : summary.denials()) {
-    if (++listed > kMaxDenialsInPage) break;
-    out += listed > 1 ? ",[" : "[";
-    append_number(out, totals.count);
-    out += ',';
-    append_number(out, totals.first_us);
+    if (++listed > kMaxDenialsInPage || !has_room(list)) break;
+    list += listed > 1 ? ",[" : "[";
+    append_number(list, totals.count);
+    list += ',';
+    append_number(list, totals.first_us);
     for (const std::string& text :
          {key.syscall, key.target, key.error, key.rule, totals.where, profile_line(key)}) {
-      out += ',';
-      append_text(out, text);
+      list += ',';
+      append_text(list, text);
     }
-    out += ']';
+    list += ']';
   }
 }
 
-void append_calls(std::string& out, const LogSummary& summary) {
-  const char* separator = "[";
+void append_calls(std::string& list, const LogSummary& summary) {
   for (const auto& [name, totals] : summary.calls()) {
-    out += separator;
-    append_text(out, name);
+    if (!has_room(list)) break;
+    list += list.empty() ? "[" : ",[";
+    append_text(list, name);
     for (const std::uint64_t count : {static_cast<std::uint64_t>(family_of(name)), totals.calls,
                                       totals.errors, totals.denied, totals.took_ns}) {
-      out += ',';
-      append_number(out, count);
+      list += ',';
+      append_number(list, count);
     }
-    out += ']';
-    separator = ",[";
+    list += ']';
   }
 }
 
-void append_samples(std::string& out, const LogSummary& summary) {
-  const char* separator = "[";
+void append_samples(std::string& list, const LogSummary& summary) {
   for (const UsageSample& at : summary.samples()) {
-    out += separator;
-    append_number(out, at.time_us);
+    list += list.empty() ? "[" : ",[";
+    append_number(list, at.time_us);
     for (const std::uint64_t figure : {at.cpu_us, at.memory_bytes, at.output_bytes}) {
-      out += ',';
-      append_number(out, figure);
+      list += ',';
+      append_number(list, figure);
     }
-    out += ']';
-    separator = ",[";
+    list += ']';
   }
 }
 
-void append_processes(std::string& out, const LogSummary& summary) {
-  const char* separator = "[";
+void append_processes(std::string& list, const LogSummary& summary) {
   for (const auto& [pid, process] : summary.processes()) {
-    out += separator;
-    append_number(out, pid);
-    out += ',';
-    append_number(out, process.threads);
-    out += ',';
-    append_text(out, process.program);
-    out += ',';
-    append_text(out, process.end);
-    out += ']';
-    separator = ",[";
+    if (!has_room(list)) break;
+    list += list.empty() ? "[" : ",[";
+    append_number(list, pid);
+    list += ',';
+    append_number(list, process.threads);
+    list += ',';
+    append_text(list, process.program);
+    list += ',';
+    append_text(list, process.end);
+    list += ']';
   }
+}
+
+// What is shown of one event at most.
+std::string shortened(std::string text) {
+  constexpr std::size_t kMost = 64 << 10;
+  return text.size() <= kMost ? std::move(text) : printable_bounded(text, kMost);
 }
 
 std::string result_text(const Json& call) {
-  std::string error = printable(text_field(call, "errno"));
+  std::string error = printable_bounded(text_field(call, "errno"));
   if (!error.empty()) return error;
   const Json* result = find_field(call, "result");
   return result != nullptr && result->is_number_integer() ? result->dump() : "";
@@ -216,7 +223,7 @@ std::string profile_line(const DenialKey& denial) {
                      path->bytes.find('*') == std::string::npos;
   if (!plain || !(denial.rule == "default" || denial.error == "EROFS")) return "";
   if (denial.error != "EROFS") {
-    if (may_hold_secrets(path->bytes)) return "";
+    if (may_hold_secrets(path->bytes) || is_wide(tidy_path(path->bytes))) return "";
     return denial.error == "EPERM" ? "" : "{\"show\": " + Json(path->bytes).dump() + "}";
   }
   const std::string folder(parent_of(path->bytes));
@@ -252,12 +259,12 @@ void HtmlPage::add_row(const LogLine& line) {
     append_number(rows_, number);
   }
   const std::array<std::string, 6> texts = {
-      call ? printable(text_field(json, "syscall")) : line.type,
-      call ? readable_arguments(json) + readable_resolved(json) : readable_event(line),
-      call ? printable(text_field(json, "decision")) : "",
-      printable(text_field(json, "rule")),
+      call ? printable_bounded(text_field(json, "syscall")) : line.type,
+      shortened(call ? readable_arguments(json) + readable_resolved(json) : readable_event(line)),
+      call ? printable_bounded(text_field(json, "decision")) : "",
+      printable_bounded(text_field(json, "rule")),
       call ? result_text(json) : "",
-      printable(text_field(json, "where"))};
+      printable_bounded(text_field(json, "where"))};
   for (const std::string& text : texts) {
     rows_ += ',';
     append_number(rows_, text_index(text));
@@ -269,7 +276,9 @@ std::uint32_t HtmlPage::text_index(const std::string& text) {
   const auto [found, added] = index_.try_emplace(text, static_cast<std::uint32_t>(index_.size()));
   if (added) {
     if (!texts_.empty()) texts_ += ",\n";
-    append_text(texts_, text);
+    std::string json;
+    append_text(json, text);
+    append_script_safe(texts_, json);
   }
   return found->second;
 }
@@ -302,41 +311,48 @@ void HtmlPage::append_timeline(std::string& out) const {
   out += "]}";
 }
 
+// `texts_` is escaped already, and of numbers there is nothing to escape.
 void HtmlPage::append_data(std::string& out) const {
-  out += "{\"start\":" + printable_value(summary_.start()).dump();
-  out += ",\"end\":" + printable_value(summary_.end()).dump();
-  out += ",\"events\":" + std::to_string(summary_.events());
-  out += ",\"last_us\":" + std::to_string(summary_.last_us());
-  out += ",\"rows_left_out\":" + std::to_string(rows_left_out_);
-  out += ",\"file_count\":" + std::to_string(summary_.files().size());
-  out += ",\"denial_count\":" + std::to_string(summary_.denials().size());
-  out += ",\"families\":[";
-  for (std::size_t i = 0; i < kFamilies; ++i) {
-    out += i > 0 ? "," : "";
-    append_text(out, kFamilyNames[i]);
-  }
-  out += "],\"calls\":[";
-  append_calls(out, summary_);
-  out += "],\"processes\":[";
-  append_processes(out, summary_);
-  out += "],\"samples\":[";
-  append_samples(out, summary_);
-  out += "],\"denials\":[";
-  append_denials(out, summary_);
-  out += "],\"files\":[";
-  append_files(out, summary_);
-  out += "],\"timeline\":";
-  append_timeline(out);
-  out += ",\"texts\":[" + texts_ + "],\"rows\":[" + rows_ + "]}";
+  const auto member = [&](std::string_view name, const std::string& json) {
+    out += ",\n\"";
+    out += name;
+    out += "\":";
+    append_script_safe(out, json);
+  };
+  const auto list = [&](std::string_view name, const auto& append) {
+    std::string items;
+    append(items, summary_);
+    member(name, "[" + items + "]");
+  };
+  out += "{\"events\":" + std::to_string(summary_.events());
+  member("start", printable_value(summary_.start()).dump());
+  member("end", printable_value(summary_.end()).dump());
+  member("last_us", std::to_string(summary_.last_us()));
+  member("rows_left_out", std::to_string(rows_left_out_));
+  member("file_count", std::to_string(summary_.files().size()));
+  member("denial_count", std::to_string(summary_.denials().size()));
+  member("families", Json(kFamilyNames).dump());
+  list("calls", append_calls);
+  list("processes", append_processes);
+  list("samples", append_samples);
+  list("denials", append_denials);
+  list("files", append_files);
+  std::string timeline;
+  append_timeline(timeline);
+  member("timeline", timeline);
+  out.reserve(out.size() + texts_.size() + rows_.size() + html_script().size() + kTail);
+  out += ",\n\"texts\":[";
+  out += texts_;
+  out += "],\"rows\":[";
+  out += rows_;
+  out += "]}";
 }
 
 std::string HtmlPage::render(std::string_view title) const {
   std::string out = head(title);
   out += "<body>\n<noscript>This page shows an audit log with a script of its own.</noscript>\n";
   out += "<main id=\"page\"></main>\n<script type=\"application/json\" id=\"data\">";
-  std::string data;
-  append_data(data);
-  append_script_safe(out, data);
+  append_data(out);
   out += "</script>\n<script>";
   out += html_script();
   out += "</script>\n</body>\n</html>\n";

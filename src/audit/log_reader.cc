@@ -90,7 +90,7 @@ Result<bool> LogReader::next_text() {
       text_ = std::string_view(buffer_).substr(start_, newline - start_);
       start_ = newline + 1;
       ++number_;
-      if (text_.size() > kMaxLineBytes) return bad_line("longer than 16 MiB");
+      if (text_.size() > kMaxLineBytes) return bad_line("longer than 4 MiB");
       return true;
     }
     if (at_end_) break;

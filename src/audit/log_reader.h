@@ -16,7 +16,8 @@ namespace vitrine::audit {
 
 using Json = nlohmann::ordered_json;
 
-inline constexpr std::size_t kMaxLineBytes = 16 << 20;
+// Of vitrine's own lines the last is the longest, which holds the report: below 2 MiB.
+inline constexpr std::size_t kMaxLineBytes = 4 << 20;
 
 struct LogLine {
   std::uint64_t number = 0;  // in the file, from 1

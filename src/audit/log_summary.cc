@@ -12,7 +12,7 @@ namespace {
 
 // A hostile program can name as many paths as the log holds.
 constexpr std::size_t kMaxEntries = 100000;
-constexpr std::uint64_t kMaxKeyBytes = 64 << 20;
+constexpr std::uint64_t kMaxTextBytes = 32 << 20;
 
 enum class Use { kLook, kRead, kWrite, kRun };
 
@@ -50,11 +50,8 @@ std::uint64_t& counter(FileTotals& file, Use use) {
   return file.run;
 }
 
-// The entry of `key`, or nullptr when the map is full.
-template <typename Map, typename Key>
-typename Map::mapped_type* entry(Map& map, const Key& key) {
-  if (const auto found = map.find(key); found != map.end()) return &found->second;
-  return map.size() < kMaxEntries ? &map[key] : nullptr;
+std::string bounded_text(const Json& object, std::string_view name) {
+  return printable_bounded(text_field(object, name));
 }
 
 }  // namespace
@@ -82,7 +79,7 @@ bool writes_files(const Json& call) {
 
 std::string call_target(const Json& call) {
   const std::vector<std::string> paths = call_paths(call);
-  return paths.empty() ? "" : printable(paths.front());
+  return paths.empty() ? "" : printable_bounded(paths.front());
 }
 
 void LogSummary::add(const LogLine& line) {
@@ -112,13 +109,28 @@ void LogSummary::add_sample(const Json& event) {
   sample_stride_ *= 2;
 }
 
+bool LogSummary::has_room(std::size_t bytes) {
+  if (bytes_ + bytes > kMaxTextBytes) return false;
+  bytes_ += bytes;
+  return true;
+}
+
+// The entry of `key`, whose texts have so many bytes, or nullptr, which is counted.
+template <typename Map, typename Key>
+typename Map::mapped_type* LogSummary::entry(Map& map, const Key& key, std::size_t bytes) {
+  if (const auto found = map.find(key); found != map.end()) return &found->second;
+  if (map.size() < kMaxEntries && has_room(bytes)) return &map[key];
+  ++not_listed_;
+  return nullptr;
+}
+
 void LogSummary::add_call(const Json& call) {
-  const std::string name = printable(text_field(call, "syscall"));
+  const std::string name = bounded_text(call, "syscall");
   const Json* result = find_field(call, "result");
   const bool failed = find_field(call, "errno") != nullptr ||
                       (result != nullptr && result->is_number_integer() && *result < 0);
   const bool refused = is_refused(text_field(call, "decision"));
-  if (CallTotals* totals = entry(calls_, name)) {
+  if (CallTotals* totals = entry(calls_, name, name.size())) {
     ++totals->calls;
     totals->errors += failed ? 1 : 0;
     totals->denied += refused ? 1 : 0;
@@ -132,14 +144,9 @@ void LogSummary::add_files(const Json& call, const std::string& name, bool refus
   const Json* arguments = find_field(call, "args");
   const std::string flags = arguments == nullptr ? "" : text_field(*arguments, "flags");
   for (const std::string& text : call_paths(call)) {
-    const std::string path = printable(text);
-    const bool known = files_.contains(path);
-    FileTotals* file = known || bytes_ < kMaxKeyBytes ? entry(files_, path) : nullptr;
-    if (file == nullptr) {
-      ++not_listed_;
-      continue;
-    }
-    if (!known) bytes_ += path.size();
+    const std::string path = printable_bounded(text);
+    FileTotals* file = entry(files_, path, path.size());
+    if (file == nullptr) continue;
     if (refused) {
       ++file->refused;
     } else if (failed) {
@@ -151,27 +158,33 @@ void LogSummary::add_files(const Json& call, const std::string& name, bool refus
 }
 
 void LogSummary::add_denial(const Json& call) {
-  const DenialKey key{printable(text_field(call, "syscall")), call_target(call),
-                      printable(text_field(call, "errno")), printable(text_field(call, "rule"))};
-  const bool known = denials_.contains(key);
-  DenialTotals* denial = known || bytes_ < kMaxKeyBytes ? entry(denials_, key) : nullptr;
-  if (denial == nullptr) {
-    ++not_listed_;
-    return;
-  }
-  if (!known) bytes_ += key.target.size() + key.rule.size();
+  const DenialKey key{bounded_text(call, "syscall"), call_target(call), bounded_text(call, "errno"),
+                      bounded_text(call, "rule")};
+  DenialTotals* denial = entry(
+      denials_, key, key.syscall.size() + key.target.size() + key.error.size() + key.rule.size());
+  if (denial == nullptr) return;
   if (denial->count++ == 0) denial->first_us = count_field(call, "t_us");
-  if (denial->where.empty()) denial->where = printable(text_field(call, "where"));
+  if (!denial->where.empty()) return;
+  std::string where = bounded_text(call, "where");
+  if (has_room(where.size())) denial->where = std::move(where);
 }
 
 void LogSummary::add_process(const Json& event) {
   const std::uint64_t pid = count_field(event, "pid");
-  ProcessTotals* process = entry(processes_, pid);
+  ProcessTotals* process = entry(processes_, pid, 0);
   if (process == nullptr) return;
   process->pid = pid;
   const std::string what = text_field(event, "event");
   if (what == "thread") ++process->threads;
-  if (what == "exec") process->program = printable(text_field(event, "program"));
+  if (what == "exec") {
+    std::string program = bounded_text(event, "program");
+    const std::size_t known = process->program.size();
+    if (program.size() <= known || has_room(program.size() - known)) {
+      process->program = std::move(program);
+    } else {
+      ++not_listed_;
+    }
+  }
   if (what != "exit" || count_field(event, "tid", pid) != pid) return;
   process->end = readable_exit(event);
 }

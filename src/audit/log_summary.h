@@ -84,6 +84,9 @@ class LogSummary {
   void add_denial(const Json& call);
   void add_process(const Json& event);
   void add_sample(const Json& event);
+  bool has_room(std::size_t bytes);
+  template <typename Map, typename Key>
+  typename Map::mapped_type* entry(Map& map, const Key& key, std::size_t bytes);
 
   std::map<std::string, CallTotals> calls_;
   std::map<std::string, FileTotals> files_;
@@ -97,7 +100,7 @@ class LogSummary {
   std::uint64_t events_ = 0;
   std::uint64_t last_us_ = 0;
   std::uint64_t not_listed_ = 0;
-  std::uint64_t bytes_ = 0;  // of the maps' keys
+  std::uint64_t bytes_ = 0;  // of the maps' texts
 };
 
 // The first path a call names, or what else it names; "" where it names nothing.

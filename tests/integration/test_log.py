@@ -124,6 +124,22 @@ class LogCommand(Case):
             for part in parts:
                 self.assertIn(part, text)
 
+    # A string argument is either vitrine's word or the program's text, by the call's own table.
+    def test_a_programs_text_is_never_taken_for_a_constant_or_a_number(self):
+        for word in ("O_RDONLY", "AT_FDCWD", "0644", "0x7f00", "12", "0", "ENOENT", "a|b"):
+            records = [call(1, path=word), {**call(2, syscall="write"), "args": {"fd": 1, "buf": word, "count": 9}},
+                       {**call(3, syscall="read"), "args": {"fd": 1, "buf": word, "count": 9}},
+                       {**call(4, syscall="rename"), "args": {"oldpath": word, "newpath": word}},
+                       {**call(5, syscall="made_up"), "args": {"flags": word}}]
+            shown = self.tool("show", self.log(records)).stdout.decode().splitlines()[1:-1]
+            self.assertEqual([line.partition(" ")[2].partition(" ")[2].partition(" ")[2] for line in shown],
+                             [f'openat("{word}", O_RDONLY) = 3', f'write(1, "{word}", 9) = 3',
+                              f'read(1, "{word}", 9) = 3', f'rename("{word}", "{word}") = 3',
+                              f'made_up("{word}") = 3'])
+        words = {"dirfd": "AT_FDCWD", "path": 12, "flags": "O_RDONLY|O_CLOEXEC", "mode": "0644"}
+        record = {**call(1), "args": words}
+        self.assertIn(b"openat(AT_FDCWD, 0xc, O_RDONLY|O_CLOEXEC, 0644) = 3\n", self.tool("show", self.log([record])).stdout)
+
     # --- output
 
     def test_output_that_cannot_be_written_is_an_error(self):
@@ -232,21 +248,29 @@ class LogCommand(Case):
 
     @unittest.skipIf(OF_ITS_MEMORY, OF_ITS_MEMORY)
     def test_long_and_many_names_take_bounded_memory(self):
-        many = [call(seq, path=f"/etc/{seq}/" + "x" * 2000) for seq in range(1, 15000)]
-        long = [refused(seq, path=f"/etc/{seq}/" + "x" * (2 * MIB)) for seq in range(1, 20)]
+        many = [call(seq, path=f"/etc/{seq}/" + "<" * 2000) for seq in range(1, 5000)]
+        long = [refused(seq, path=f"/etc/{seq}/" + "<" * (2 * MIB)) for seq in range(1, 8)]
+        names = ({**refused(seq, syscall=f"{seq}" + "<" * MIB, rule=f"{seq}" + "<" * MIB, where="<" * MIB),
+                  "errno": f"{seq}" + "<" * (MIB // 2)} for seq in range(1, 20))
+        programs = ({"type": "process", "seq": seq, "t_us": seq, "pid": seq, "event": "exec",
+                     "program": "<" * (2 * MIB), "argv": ["<" * MIB]} for seq in range(1, 40))
+        numbers = [{"type": kind, "argv": [0] * (MIB - 100)} for kind in ("start", "end")]
         own = self.shop.file("own.json", json.dumps({"files": [{"show": "/etc"}]}))
         code = ("import resource, subprocess, sys\n"
                 "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
                 "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10)")
-        for records, mosts in ((many, (30, 40, 30)), (long, (40, 90, 40))):
+        for what, records, mosts in (("many", many, (30, 40, 40, 30, 220)), ("long", long, (40, 40, 90, 40, 50)),
+                                     ("names", names, (50, 50, 50, 50, 60)),
+                                     ("programs", programs, (50, 50, 50, 50, 60)),
+                                     ("numbers", numbers, (90, 130, 90, 90, 130))):
             log = self.log(records)
-            for kind, most in zip(("show", "replay", "verify"), mosts):
-                more = ["--profile", own] if kind == "replay" else []
-                line = [PYTHON, "-I", "-S", "-c", code, self.shop.vitrine, "log", kind, log, *more]
-                done = subprocess.run(line, stdout=subprocess.PIPE, check=True)
+            for kind, most in zip(("show", "summary", "replay", "verify", "html"), mosts):
+                line = [PYTHON, "-I", "-S", "-c", code, self.shop.vitrine, "log", kind, log, *KINDS[kind]]
+                if kind == "replay": line[-1] = own
+                done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
                 status, peak = (int(word) for word in done.stdout.split())
                 self.assertIn(status, (0, 1))
-                self.assertLess(peak, most, (kind, len(records)))
+                self.assertLess(peak, most, (what, kind))
 
 
 if __name__ == "__main__":

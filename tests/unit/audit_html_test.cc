@@ -87,6 +87,11 @@ TEST(ProfileLine, IsWhatAProfileUnderstandsOrNothing) {
     EXPECT_EQ(profile_line({"openat", of_the_system, "EROFS", "default"}), "")
         << "an empty folder there would take away what is shown";
   }
+  EXPECT_EQ(profile_line({"openat", "/home/me/data", "ENOENT", "default"}),
+            R"({"show": "/home/me/data"})");
+  for (const char* wide : {"/", "/home", "/home/me", "/home/me/", "/root", "//srv/."}) {
+    EXPECT_EQ(profile_line({"openat", wide, "ENOENT", "default"}), "") << wide;
+  }
   EXPECT_EQ(profile_line({"socket", "", "EACCES", "network"}), "");
   EXPECT_EQ(profile_line({"openat", "relative", "ENOENT", "default"}), "");
   EXPECT_EQ(profile_line({"openat", "/srv/\\xff", "ENOENT", "default"}), "") << "no text";

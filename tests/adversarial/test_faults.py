@@ -10,6 +10,7 @@ import errno
 import itertools
 import re
 import shutil
+import tempfile
 
 from harness import *
 from harness import find_guests
@@ -204,6 +205,81 @@ class OneByOne(Case):
             print(f"{backend}: {self.injected} faults", file=sys.stderr)
             self.assertEqual(found, {})
             self.assertGreater(self.injected, 20)
+        self.everywhere(check, users=False)
+
+    def trace(self, shop, backend, tampering, command, options=()):
+        trace = shop.file("trace", "", 0o666)
+        line = ["strace", "-o", trace, "-s", "200", *tampering, shop.vitrine, "-q", "--backend", backend, *options, "--",
+                *command]
+        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        with open(trace, encoding="utf-8", errors="replace") as f:
+            return done, f.read().splitlines()
+
+    def fail_at(self, shop, backend, call, pattern, error, command, options=(), last=1):
+        """Lets the `last` but one of the supervisor's `call`s that strace shows as `pattern` fail."""
+        wanted = re.compile(rf"{call}\(.*{pattern}")
+        for _ in range(5):  # what comes before it is not always the same
+            _, lines = self.trace(shop, backend, ["-e", "trace=" + call], command, options)
+            calls = [line for line in lines if line.startswith(call + "(")]
+            at = [n for n, line in enumerate(calls, 1) if wanted.match(line)][-last]
+            tampering = ["-e", f"inject={call}:error={errno.errorcode[error]}:when={at}", "-e", "trace=" + call]
+            done, lines = self.trace(shop, backend, tampering, command, options)
+            if any("INJECTED" in line and wanted.match(line) for line in lines):
+                return done
+        raise AssertionError(f"{call} {pattern} was not met where it was before")
+
+    # Whatever a served call is decided or made by cannot be had: it is refused.
+    def test_what_a_served_call_needs_fails(self):
+        of_memory = tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="vitrine-test-")
+        self.addCleanup(of_memory.close)
+        os.chmod(of_memory.name, 0o644)
+        options = ["--processes", "4", "--ro", of_memory.name]
+        served = [  # the call inside, how many of them, the call that fails, what one of them gives then
+            ("63 &400", 3, "uname", "", errno.EIO, errno.EIO),
+            ("99 &120", 3, "sysinfo", "", errno.EIO, errno.EIO),
+            ("9 0 4096 3 0x21 -1 0", 3, "memfd_create", "", errno.EMFILE, errno.ENOMEM),
+            ("117 0xffffffff 0xffffffff 0xffffffff", 3, "openat", r'/proc/\d+/status"', errno.EMFILE, errno.EPERM),
+            ("119 0xffffffff 0xffffffff 0xffffffff", 3, "openat", r'/proc/\d+/status"', errno.EMFILE, errno.EPERM),
+            ("41 1 1 0", 3, "socket", "AF_UNIX", errno.ENFILE, errno.ENFILE),
+            ("41 1 1 0", 3, "fcntl", "F_DUPFD_CLOEXEC", errno.EMFILE, errno.EMFILE),
+            ("257 -100 @/dev/null 2", 3, "fcntl", "F_SETFL", errno.EBADF, errno.EBADF),
+            (f"257 -100 @{of_memory.name} 0", 1, "fstatfs", "", errno.EIO, errno.ENOENT),
+            (f"262 -100 @{of_memory.name} &200 0", 1, "fstatfs", "", errno.EIO, errno.ENOENT),
+        ]
+
+        def check(shop, backend):
+            for words, times, call, pattern, error, result in served:
+                command = [shop.guest("calls"), *" , ".join([words] * times).split()]
+                done, _ = self.trace(shop, backend, ["-e", "trace=none"], command, options)
+                usual = done.stdout.split()
+                self.assertNotIn(b"%d" % -result, usual, words)
+                # The supervisor may look at the same for itself as well, at any time: then it was not this one.
+                for _ in range(5):
+                    done = self.fail_at(shop, backend, call, pattern, error, command, options, (times + 1) // 2)
+                    results = done.stdout.split()
+                    if b"%d" % -result in results:
+                        break
+                self.assertEqual((len(results), results.count(b"%d" % -result)), (len(usual), 1), (words, call, results))
+        self.everywhere(check, users=False)
+
+    def test_a_name_that_cannot_be_bound_is_not_left(self):
+        code = """
+import os, socket
+with socket.socket(socket.AF_UNIX) as s:
+    for name in ("/tmp/name", "\\0name"):
+        try: s.bind(name)
+        except OSError as error: print(error.errno)
+        else: break
+    print(name[1:], os.path.exists("/tmp/name"), s.getsockname() in (name, name.encode()))
+"""
+        options = ["--processes", "4"]
+
+        def check(shop, backend):
+            run = shop.python(code, options, backend=backend)
+            self.assertEqual(run.out, b"tmp/name True True\n")
+            for call, pattern in (("bind", "AF_UNIX"), ("getrandom", "16, 0")):
+                done = self.fail_at(shop, backend, call, pattern, errno.ENOMEM, [PYTHON, "-c", code], options)
+                self.assertEqual(done.stdout, b"%d\nname False True\n" % errno.ENOMEM, call)
         self.everywhere(check, users=False)
 
 

@@ -1,8 +1,8 @@
-"""Questions about locks that take long, beside calls of a process that asks for none: lock_sweep.py HOW.
+"""Questions about locks that take long, beside calls of a process that asks for none: lock_sweep.py HOW [FOLDER].
 Says how many locks there are, and how long the slowest of the others' calls took."""
 import fcntl, os, resource, sys, threading, time
 
-os.chdir("/tmp")
+os.chdir(sys.argv[2] if len(sys.argv) > 2 else "/tmp")
 DESCRIPTORS = 1000  # all of the same file: whether one of them is still there takes a look at each
 WAITERS = 60
 

@@ -33,8 +33,9 @@ static void* send(void* unused) {
     unlink("/tmp/full");
     if (i % 2 == 0) close(fd);
     signal(SIGXFSZ, count);
+    const int before = arrived;
     syscall(SYS_tgkill, getpid(), watcher, SIGXFSZ);
-    usleep(1000);
+    for (int waited = 0; arrived == before && waited < 1000; ++waited) usleep(1000);
     signal(SIGXFSZ, SIG_IGN);
     if (i % 2 != 0) close(fd);
   }

@@ -29,10 +29,35 @@ bool is_of_command_line(const std::string& rule) {
          rule == "working directory" || rule.starts_with("--");
 }
 
-// What was not there is not there under a policy that shows nothing either.
+// What was not there is not there under a policy that shows nothing either, nor to be changed under
+// one that shows it read-only.
 bool sees_the_same(const Json& call, const Decision& decision) {
   return audit::text_field(call, "errno") == "ENOENT" && decision.action == Action::kDeny &&
-         decision.error == ENOENT;
+         (decision.error == ENOENT || decision.error == EROFS);
+}
+
+// Of a change that failed by itself (EEXIST) the kernel says so before it says EROFS, if the file
+// is there under the other policy as well.
+bool may_fail_alike(const Json& call, const Decision& decision) {
+  const std::string error = audit::text_field(call, "errno");
+  return !error.empty() && error != "ENOENT" && decision.error == EROFS;
+}
+
+// Whether the last of its paths is made by the call.
+bool creates(const std::string& syscall, const Json& call) {
+  for (const char* name : {"creat", "mkdir", "mknod", "link", "symlink", "rename"}) {
+    if (syscall.starts_with(name)) return true;
+  }
+  const Json* arguments = audit::find_field(call, "args");
+  return arguments != nullptr && syscall.starts_with("open") &&
+         audit::text_field(*arguments, "flags").find("O_CREAT") != std::string::npos;
+}
+
+// Nothing is there, whatever the host has.
+bool shows_nothing_at(const FileRule& rule, const std::string& path) {
+  if (std::holds_alternative<HideRule>(rule.what)) return true;
+  const auto* folder = std::get_if<FolderRule>(&rule.what);
+  return folder != nullptr && folder->guest != path;
 }
 
 const FileRule* rule_named(const policy::Policy& policy, const std::string& name) {
@@ -68,7 +93,10 @@ void Replay::add(const audit::LogLine& line) {
   const bool of_command_line = is_of_command_line(audit::text_field(line.json, "rule"));
   // What is refused whatever the paths are is told even where the rest is not.
   const bool open = answer.path_unknown || (!answer.told && was_refused);
-  if ((open && !answer.refused) || (differs && of_command_line)) {
+  const bool unsettled =
+      differs &&
+      (of_command_line || (!was_refused && may_fail_alike(line.json, answer.explanation.decision)));
+  if ((open && !answer.refused) || unsettled) {
     ++untold_;
     return;
   }
@@ -83,15 +111,20 @@ Replay::Answer Replay::answer_call(const std::string& syscall, const Json& call)
   if (answer.refused) return answer;
   answer.told = general.decision.action == Action::kAllow;
   const bool writes = audit::writes_files(call);
+  const bool creates_last = creates(syscall, call);
   bool path_unknown = false;
   bool all_told = true;
-  for (const std::string& path : audit::call_paths(call)) {
+  const std::vector<std::string> paths = audit::call_paths(call);
+  for (const std::string& path : paths) {
     const std::optional<audit::Unescaped> raw = audit::unescape(path);
     if (!raw || raw->left_out > 0 || !raw->bytes.starts_with('/') || has_dot_dot(raw->bytes)) {
       path_unknown = true;
       continue;
     }
-    answer = answer_path(syscall, tidy_path(raw->bytes), writes);
+    const Use use = !writes                                  ? Use::kLook
+                    : creates_last && &path == &paths.back() ? Use::kCreate
+                                                             : Use::kChange;
+    answer = answer_path(syscall, tidy_path(raw->bytes), use);
     if (answer.refused) return answer;
     all_told = all_told && answer.told;
   }
@@ -101,11 +134,11 @@ Replay::Answer Replay::answer_call(const std::string& syscall, const Json& call)
 }
 
 const Replay::Answer& Replay::answer_path(const std::string& syscall, const std::string& path,
-                                          bool writes) {
-  const std::string key = syscall + (writes ? " w " : " r ") + path;
+                                          Use use) {
+  const std::string key = syscall + ' ' + std::to_string(static_cast<int>(use)) + ' ' + path;
   const auto known = answers_.find(key);
   if (known != answers_.end()) return known->second;
-  Answer answer = decide_path(syscall, path, writes);
+  Answer answer = decide_path(syscall, path, use);
   answer_bytes_ += 2 * key.size() + answer.explanation.note.size() + sizeof answer;
   if (answer_bytes_ > kMaxAnswerBytes) {
     answers_.clear();
@@ -115,7 +148,7 @@ const Replay::Answer& Replay::answer_path(const std::string& syscall, const std:
 }
 
 Replay::Answer Replay::decide_path(const std::string& syscall, const std::string& path,
-                                   bool writes) const {
+                                   Use use) const {
   Answer answer{false, true, policy::explain(policy_, {syscall, path})};
   Explanation& explanation = answer.explanation;
   answer.refused = is_refusal(explanation.decision.action);
@@ -123,7 +156,12 @@ Replay::Answer Replay::decide_path(const std::string& syscall, const std::string
   if (rule == nullptr) return answer;
   if (std::holds_alternative<SyntheticRule>(rule->what)) {
     answer.told = false;  // the trees decide by name
-  } else if (writes && !std::holds_alternative<ScratchRule>(rule->what)) {
+  } else if (shows_nothing_at(*rule, path)) {
+    // To be made there, the folder decides.
+    if (use != Use::kCreate || path == "/") return answer;
+    Answer of_folder = decide_path(syscall, std::string(parent_of(path)), Use::kChange);
+    if (of_folder.refused) return of_folder;
+  } else if (use != Use::kLook && !std::holds_alternative<ScratchRule>(rule->what)) {
     answer.refused = true;
     explanation.decision = {Action::kDeny, EROFS, explanation.origin.rule};
     explanation.note = "what the rule shows is read-only";

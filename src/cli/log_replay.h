@@ -41,9 +41,10 @@ class Replay {
     std::string example;  // the first, as `log show` prints it
     std::string answer;
   };
+  enum class Use { kLook, kChange, kCreate };
   Answer answer_call(const std::string& syscall, const audit::Json& call);
-  const Answer& answer_path(const std::string& syscall, const std::string& path, bool writes);
-  Answer decide_path(const std::string& syscall, const std::string& path, bool writes) const;
+  const Answer& answer_path(const std::string& syscall, const std::string& path, Use use);
+  Answer decide_path(const std::string& syscall, const std::string& path, Use use) const;
   void note_difference(const audit::LogLine& line, const policy::Explanation& explanation);
 
   policy::Policy policy_;

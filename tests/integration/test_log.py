@@ -238,6 +238,43 @@ class LogCommand(Case):
                 self.assertIn("0 of 0 calls", text)
                 self.assertIn("1 more depend on the command line", text)
 
+    # Writing says ENOENT where nothing is there, EROFS where something would be made or changed.
+    HOSTILE = """
+import os, sys
+for name in ("a", "b", "sub", "sub/c", "sub/new", "new", "../bare", "../bare/x"):
+    path = "shown/" + name if len(sys.argv) < 2 else sys.argv[1] + "/shown/" + name
+    for call in (lambda: os.open(path, os.O_WRONLY), lambda: os.open(path, os.O_WRONLY | os.O_CREAT),
+                 lambda: os.unlink(path), lambda: os.mkdir(path), lambda: os.rename(path, "/tmp/x"),
+                 lambda: os.rename("/tmp/there", path), lambda: os.chmod(path, 0o700), lambda: os.truncate(path, 0),
+                 lambda: os.symlink("x", path), lambda: os.utime(path), lambda: os.stat(path), lambda: os.listdir(path)):
+        open("/tmp/there", "w").close()
+        try: call()
+        except OSError: pass
+"""
+
+    def test_replay_under_the_same_profile_differs_in_nothing(self):
+        shop = self.shop
+        for folder in ("shown/sub", "bare"): os.makedirs(f"{shop.path}/{folder}")
+        for name in ("a", "b", "sub/c"): shop.file("shown/" + name)
+        shown = f"{shop.path}/shown"
+        own = shop.file("own.json", json.dumps({"extends": "python", "files": [
+            {"show": shown}, {"hide": shown + "/b"}, {"hide": shown + "/sub"}, {"folder": shop.path + "/bare"}]}))
+        scratch = shop.file("scratch.json", json.dumps({"extends": "python", "files": [{"scratch": shown}, {"scratch": shop.path + "/bare"}]}))
+        for arguments in ([], [shop.path]):
+            run = shop.run([PYTHON, "-c", self.HOSTILE, *arguments], ["-p", own])
+            self.assertEqual((run.status, run.err), (0, b""))
+            done = self.tool("replay", "audit.jsonl", "--profile", own)
+            self.assertEqual((done.returncode, done.stderr), (0, b""), done.stdout.decode())
+            self.assertRegex(done.stdout.decode(), "^0 of [0-9]{3} calls would")
+        self.assertEqual(self.tool("replay", "audit.jsonl", "--profile", scratch).returncode, 1)
+        run = shop.run([PYTHON, "-c", self.HOSTILE], ["-p", scratch])
+        text = self.tool("replay", "audit.jsonl", "--profile", own).stdout.decode()
+        for call, answer in ((f'chmod("shown/b", 0700) = 0 <{shown}/b>', "deny ENOENT, rule own:files[1]#hide"),
+                             (f'mkdir("shown/b", 0777) = 0 <{shown}/b>', "deny EROFS, rule own:files[0]"),
+                             (f'mkdir("shown/../bare/x", 0777) = 0 <{shop.path}/bare/x>', "deny EROFS, rule own:files[3]")):
+            self.assertIn(f"{call}", text)
+            self.assertIn("would be: " + answer, text.partition(call)[2].partition("\n[")[0], call)
+
     def test_what_replay_does_not_list_it_counts(self):
         text = self.replayed([call(seq, path=f"/none/{seq % 1500}") for seq in range(1, 3001)], "python", 1)
         self.assertEqual(text.count("would be: deny"), 1000)

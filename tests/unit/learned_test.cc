@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "policy/builder.h"
 #include "policy/difference.h"
 #include "policy/learned_writer.h"
 #include "policy/profile_loader.h"
@@ -176,9 +177,15 @@ TEST_F(Learned, NamesThatAProfileCannotWriteAreKept) {
   seen_.used(file("data\n"), Use::kRead);
   seen_.used(file("st*r"), Use::kRead);
   seen_.used(file("in\xffvalid"), Use::kRead);
-  seen_.used(file("\xc3\xa4"), Use::kRead);
-  EXPECT_EQ(learned(), "show \xc3\xa4\n");
-  EXPECT_EQ(result_.not_granted.size(), 3U);
+  for (const char* cut : {"cut\xe2\x82", "low\xc0\xaf", "long\xf5\x80\x80\x80", "broken\xe2(\xa1"})
+    seen_.used(file(cut), Use::kRead);
+  for (const char* whole : {"\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x90\x8d"})
+    seen_.used(file(whole), Use::kRead);
+  file("folder/data");
+  fs::create_directory_symlink("folder", root_ / "link\n");
+  seen_.followed(root_ / "link\n");
+  EXPECT_EQ(learned(), "show \xc3\xa4\nshow \xe2\x82\xac\nshow \xf0\x9f\x90\x8d\n");
+  EXPECT_EQ(result_.not_granted.size(), 8U);
 }
 
 TEST_F(Learned, DocumentIsAProfile) {
@@ -219,6 +226,41 @@ TEST_F(Learned, MergingRaisesAndNeverLowers) {
   EXPECT_FALSE(parsed->limits.wall);
   EXPECT_EQ(parsed->limits.memory_bytes, std::optional(std::optional<std::uint64_t>(1ULL << 30)));
   EXPECT_EQ(parsed->limits.processes, 4U);
+}
+
+TEST_F(Learned, MergingRaisesEveryLimitAndScratchOfAnyForm) {
+  const auto given =
+      parse_profile(R"({"limits": {"wall": "1s", "cpu": "1s", "output": "1K"}})", "x", "x");
+  ASSERT_TRUE(given);
+  PolicyBuilder builder;
+  builder.extend(*given);
+  const Policy policy = std::move(builder).build();
+  LearnedProfile more;
+  more.limits.wall = std::chrono::seconds(5);
+  more.limits.cpu = std::nullopt;
+  more.limits.output_bytes = 1 << 20;
+  more.limits.threads = policy.limits().threads + 1;
+  more.scratch_bytes = 8 << 20;
+  const auto merged = merged_document(
+      R"({"files": [{"scratch": "/a", "size": 1000}, {"scratch": "/b"}, {"scratch": "/c", "size": 9000000}]})",
+      policy, more);
+  ASSERT_TRUE(merged);
+  const auto parsed = parse_profile(*merged, "x", "x.json");
+  ASSERT_TRUE(parsed) << parsed.error().message() << *merged;
+  const std::uint64_t expected[] = {8U << 20, 64U << 20, 9'000'000};
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(std::get<ScratchRule>(parsed->files[i].what).bytes, expected[i]) << i;
+  builder.extend(*given);
+  builder.extend(*parsed);
+  const Policy raised = std::move(builder).build();
+  EXPECT_EQ(raised.limits().wall, std::chrono::seconds(5));
+  EXPECT_EQ(raised.limits().cpu, std::nullopt);
+  EXPECT_EQ(raised.limits().output_bytes, 1U << 20);
+  EXPECT_EQ(raised.limits().threads, policy.limits().threads + 1);
+  LearnedProfile of_two;
+  of_two.extends = {"python", "./mine.json"};
+  EXPECT_EQ(parse_profile(learned_document(of_two), "x", "x")->extends, of_two.extends);
+  EXPECT_EQ(shown_paths("not JSON").size(), 0U);
 }
 
 TEST(Secrets, AreFoundByNameAnywhereAndByPlace) {

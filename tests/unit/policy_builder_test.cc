@@ -141,6 +141,24 @@ TEST(ProfileStore, FilesExtendRelativeToThemselves) {
   EXPECT_EQ((*profiles)[0].identity.name, "parent");
 }
 
+TEST(ProfileStore, FilesOfTheWorkingDirectoryAndLargeOnes) {
+  const TemporaryFolder folder;
+  folder.write("parent.json", R"({"files": [{"folder": "/parent"}]})");
+  std::string large = R"({"extends": "parent.json", "files": [{"folder": "/child"})";
+  for (int i = 0; i < 5000; ++i) large += ", {\"hide\": \"/hidden/" + std::to_string(i) + "\"}";
+  const std::string child = folder.write("child.json", large + "]}");
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(std::filesystem::path(child).parent_path());
+  const auto profiles = load_profiles({"child.json"});
+  std::filesystem::current_path(before);
+  ASSERT_TRUE(profiles) << profiles.error().message();
+  ASSERT_EQ(profiles->size(), 2U);
+  EXPECT_EQ((*profiles)[1].files.size(), 5001U);
+  const std::string spaces(kMaxProfileBytes, ' ');
+  EXPECT_FALSE(load_profiles({folder.write("too-large.json", "{}" + spaces)}));
+  EXPECT_TRUE(load_profiles({folder.write("not-too-large.json", "{}" + spaces.substr(2))}));
+}
+
 TEST(ProfileStore, CirclesAreErrors) {
   const TemporaryFolder folder;
   const std::string a = folder.write("a.json", R"({"extends": "./b.json"})");
@@ -178,6 +196,26 @@ TEST(ProfileWriter, WhatIsWrittenReadsBackTheSame) {
     EXPECT_EQ(copy.limits().cpus, policy.limits().cpus);
     EXPECT_EQ(copy.environment().size(), policy.environment().size());
   }
+}
+
+TEST(ProfileWriter, DurationsAreExact) {
+  for (const Nanoseconds wall : {Nanoseconds(3), Nanoseconds(1'500), Nanoseconds(250'000'000),
+                                 Nanoseconds(2'000'000'000), Nanoseconds(2'000'000'001)}) {
+    Policy policy =
+        policy_of({R"({"limits": {"wall": ")" + std::to_string(wall.count()) + R"(ns"}})"});
+    EXPECT_EQ(policy.limits().wall, wall);
+    EXPECT_EQ(policy_of({profile_document(policy, "copy", "")}).limits().wall, wall);
+  }
+}
+
+TEST(Environment, WhatIsSetLaterStands) {
+  const char* const caller[] = {"LC_ALL=de_DE.UTF-8", "LC_TIME=de_DE.UTF-8", nullptr};
+  PolicyBuilder builder;
+  builder.extend(
+      profile(R"({"environment": {"LC_TIME": "C", "LC_*": {"pass": "locale"}, "LC_ALL": "C"}})"));
+  const Environment environment =
+      resolve_environment(std::move(builder).build().environment(), caller);
+  EXPECT_EQ(environment, (Environment{{"LC_TIME", "de_DE.UTF-8"}, {"LC_ALL", "C"}}));
 }
 
 TEST(Environment, PassesOnlyWhatIsAcceptable) {
@@ -253,6 +291,7 @@ TEST(Explain, CallsByProfileThenTable) {
   EXPECT_EQ(ask(policy, "read", std::nullopt).decision.action, Action::kAllow);
   EXPECT_EQ(ask(policy, "bpf", std::nullopt).decision.action, Action::kDeny);
   EXPECT_EQ(ask(policy, "no_such_call", std::nullopt).decision.error, ENOSYS);
+  EXPECT_EQ(ask(policy, "uselib", std::nullopt).decision.error, ENOSYS);
 }
 
 TEST(Explain, OnDenyKillEndsTheRun) {

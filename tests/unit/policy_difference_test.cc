@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "policy/builder.h"
 #include "policy/difference.h"
 #include "policy/explain.h"
@@ -73,6 +77,27 @@ TEST(PolicyDifference, OtherContentAtAPathIsAGrant) {
             "show /etc/shadow: the host's /etc/shadow\n");
   EXPECT_EQ(beyond(R"({"files": [{"show": "/etc"}]})",
                    R"({"files": [{"show": "/etc"}, {"folder": "/etc/empty"}]})"),
+            "");
+}
+
+TEST(PolicyDifference, WhatLeadsToAnotherGrantIsOne) {
+  std::string name = "/var/tmp/vitrine-test-XXXXXX";
+  const std::filesystem::path folder = ::mkdtemp(name.data());
+  std::ofstream(folder / "file") << "x";
+  std::filesystem::create_symlink("file", folder / "link");
+  const std::string link = folder / "link";
+  EXPECT_EQ(beyond(kNothing, R"({"files": [{"show": ")" + link + R"("}]})"),
+            "show " + link + ": the host's " + link + "\n");
+  std::filesystem::remove_all(folder);
+  // What is below what is shown elsewhere, and what stands in a folder's place.
+  EXPECT_EQ(beyond(R"({"files": [{"show": "/etc", "at": "/conf"}, {"hide": "/conf/hosts"}]})",
+                   R"({"files": [{"show": "/etc", "at": "/conf"}]})"),
+            "show /conf/hosts: the host's /etc/hosts\n");
+  EXPECT_EQ(beyond(R"({"files": [{"folder": "/a"}]})",
+                   R"({"files": [{"folder": "/a"}, {"text": "x", "at": "/a/b"}]})"),
+            "text /a/b: a text of its own\n");
+  EXPECT_EQ(beyond(R"({"files": [{"scratch": "/dev", "size": "1M"}]})",
+                   R"({"files": [{"synthetic": "dev"}]})"),
             "");
 }
 

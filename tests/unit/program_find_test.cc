@@ -205,6 +205,9 @@ TEST_F(Host, ScriptWithoutShebangRunsUnderTheShell) {
   const ProgramPlan found = plan({"./script", "x"});
   EXPECT_EQ(found.program, "/bin/sh");
   EXPECT_EQ(found.argv, (Words{"/bin/sh", "./script", "x"}));
+  file("host/sh", "echo I am a shell\n", 0755);
+  caller_.mappings.push_back({"/bin", path("host")});
+  EXPECT_EQ(error_code({"./script"}), ELOOP);
 }
 
 TEST_F(Host, PythonBringsItsLibrary) {
@@ -331,6 +334,47 @@ TEST_F(Host, ShimOfNoVersionIsNotFound) {
   EXPECT_EQ(error_code({"python3"}), ENOENT);
 }
 
+TEST_F(Host, ShimIsChosenAsPyenvChooses) {
+  python("home/.pyenv/versions/3.11.7", "3.11");
+  shim("python3");
+  const std::string chosen = path("home/.pyenv/versions/3.11.7/bin/python3");
+  for (const char* version :
+       {"python-3.11.7", "python-3.11", "none # a comment: 3.11.7\n:3.11", "\t3.11.7\r"}) {
+    variables_["PYENV_VERSION"] = version;
+    EXPECT_EQ(plan({"python3"}).program, chosen) << version;
+  }
+  variables_.erase("PYENV_VERSION");
+  EXPECT_EQ(error_code({"python3"}), ENOENT) << "no version file: the system's, which has none";
+  program("bin/python3");
+  EXPECT_EQ(plan({"python3"}).program, path("bin/python3"));
+  file("home/.pyenv/version", "3.98 3.99");
+  const auto found = find_program({"python3"}, caller_);
+  ASSERT_FALSE(found);
+  EXPECT_NE(found.error().message().find("version 3.98:3.99 (set by"), std::string::npos);
+}
+
+TEST_F(Host, ShimOfAnotherRootIsItsOwn) {
+  python("home/.pyenv/versions/3.11.7", "3.11");
+  file("home/.pyenv/version", "3.11.7");
+  shim("python3");
+  const std::string shims = path("home/.pyenv/shims");
+  fs::copy(shims, path("elsewhere"));
+  variables_["PATH"] = path("elsewhere");
+  variables_.erase("HOME");  // what it says itself is all there is
+  EXPECT_EQ(plan({"python3"}).program, path("home/.pyenv/versions/3.11.7/bin/python3"));
+  file("elsewhere/python3",
+       "#!/bin/bash\nexport PYENV_ROOT=\"relative\"\nexec \"pyenv\" exec \"$program\"\n", 0755);
+  EXPECT_NE(plan({"python3"}).program, path("home/.pyenv/versions/3.11.7/bin/python3"));
+}
+
+TEST_F(Host, ShimThatLeadsToAShimEnds) {
+  shim("python3");
+  fs::create_directories(root_ / "home/.pyenv/versions/3.11/bin");
+  fs::copy(path("home/.pyenv/shims/python3"), path("home/.pyenv/versions/3.11/bin/python3"));
+  variables_["PYENV_VERSION"] = "3.11";
+  EXPECT_EQ(error_code({"python3"}), ELOOP);
+}
+
 TEST_F(Host, VersionsCannotLeadOutOfPyenv) {
   shim("python3");
   program("elsewhere/bin/python3");
@@ -392,6 +436,8 @@ TEST(ScriptArgument, OtherInterpreters) {
   EXPECT_EQ(script_argument("perl", {"perl", "-e", "1", "x.pl"}), std::nullopt);
   EXPECT_EQ(script_argument("lua5.4", {"lua", "x.lua"}), 1U);
   EXPECT_EQ(script_argument("node", {"node", "--require", "m", "x.js"}), 3U);
+  EXPECT_EQ(script_argument("rbash", {"rbash", "-e", "x.sh"}), 2U);
+  EXPECT_EQ(script_argument("nodejs", {"nodejs", "x.js"}), 1U);
   EXPECT_EQ(script_argument("cat", {"cat", "/etc/passwd"}), std::nullopt);
 }
 
@@ -420,6 +466,7 @@ TEST(Shebang, EnvArguments) {
   EXPECT_EQ(parse_env_argument("-S python3 -u"), (Words{"python3", "-u"}));
   EXPECT_EQ(parse_env_argument("-Spython3 'a b' \"c\" d\\ e"),
             (Words{"python3", "a b", "c", "d e"}));
+  EXPECT_EQ(parse_env_argument("--split-string=python3 -u"), (Words{"python3", "-u"}));
   EXPECT_FALSE(parse_env_argument("-i"));
   EXPECT_FALSE(parse_env_argument("A=1"));
   EXPECT_FALSE(parse_env_argument("-S 'open"));

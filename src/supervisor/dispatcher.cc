@@ -96,7 +96,6 @@ void Dispatcher::task_ended(const tracee::Task& task) {
 
 void Dispatcher::task_renamed(pid_t former, pid_t tid) {
   // The leader that waited is gone, without a word of its end.
-  forget_wait(former);
   forget_wait(tid);
   if (former == tid) return;
   if (const auto fs = fs_.find(former); fs != fs_.end()) {

@@ -51,7 +51,8 @@ EventLoop::EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef wo
                    parts.audit, parts.tally, parts.channel},
                   std::move(working_directory)),
       meter_(tasks_, parts.files),
-      budget_(parts.policy.limits(), parts.placement.visible_count(), parts.files.scratch_quota()) {
+      budget_(parts.policy.limits(), parts.placement.visible_count(), parts.files.scratch_quota()),
+      events_(parts.events) {
   parts_.files.attach(this);
   listener_open_ = parts_.interceptor.pollable_fd() >= 0;
   if (parts_.audit.level() == audit::Level::kAll) {

@@ -54,6 +54,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
     std::string program_name;  // what its process is called
     int channel;               // number of the descriptor channel in every process
     bool measure_data;         // RunRequest::measure_data
+    tracee::EventQueue::Source events = tracee::next_task_event;
   };
   EventLoop(const Parts& parts, Launched launched, vfs::DirectoryRef working_directory);
 

@@ -122,16 +122,12 @@ bool EventLoop::sibling_executes(pid_t tid) const {
 
 void EventLoop::take_postponed() {
   for (Postponed& each : std::exchange(postponed_, {})) {
-    // One that was killed in its call has ended, or is about to.
-    if (tasks_.find(each.tid) == nullptr || tasks_.image_of(each.tid) != each.image) continue;
-    auto* stop = std::get_if<intercept::Stop>(&each.what);
-    if (stop == nullptr) {
-      on_event(std::get<TaskEvent>(each.what));
-    } else if (sibling_executes(each.tid)) {
-      postpone(each.tid, std::move(*stop));
-    } else {
+    // One that was killed in its stop has ended; its number may be another's by now.
+    if (tasks_.image_of(each.tid) != each.image) continue;
+    if (auto* stop = std::get_if<intercept::Stop>(&each.what))
       take_call(std::move(*stop));
-    }
+    else
+      on_event(std::get<TaskEvent>(each.what));
   }
 }
 
@@ -304,7 +300,6 @@ void EventLoop::on_exit_stop(pid_t tid) {
 }
 
 void EventLoop::on_end(const TaskEvent& event) {
-  std::erase_if(postponed_, [&](const auto& each) { return each.tid == event.tid; });
   Task* task = tasks_.find(event.tid);
   if (task == nullptr) return;
   const bool process = task->tid == task->tgid;

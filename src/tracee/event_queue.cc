@@ -1,7 +1,6 @@
 #include "tracee/event_queue.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace vitrine::tracee {
 namespace {
@@ -15,7 +14,7 @@ bool is_end(const TaskEvent& event) {
 Result<std::optional<TaskEvent>> EventQueue::next(std::size_t tasks) {
   if (stops_.empty()) {
     do {
-      Result<std::optional<TaskEvent>> event = next_task_event();
+      Result<std::optional<TaskEvent>> event = source_();
       if (!event && stops_.empty()) return event;
       if (!event || !*event) break;
       if (is_end(**event)) {

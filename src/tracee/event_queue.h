@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <optional>
+#include <utility>
 
 #include "base/result.h"
 #include "tracee/ptrace.h"
@@ -14,6 +16,9 @@ namespace vitrine::tracee {
 
 class EventQueue {
  public:
+  using Source = std::function<Result<std::optional<TaskEvent>>()>;
+  explicit EventQueue(Source source = next_task_event) : source_(std::move(source)) {}
+
   // The next report, if there is one now; errors as next_task_event() has them. Stops come in
   // rounds: all that stand stopped, before any that has been resumed stops again. An end comes at
   // once, as its number is free from now on, and takes the task's stops with it.
@@ -21,6 +26,7 @@ class EventQueue {
   Result<std::optional<TaskEvent>> next(std::size_t tasks);
 
  private:
+  Source source_;
   std::deque<TaskEvent> stops_;
 };
 

@@ -7,8 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <deque>
 #include <map>
+#include <string>
 #include <vector>
 
 namespace vitrine::tracee {
@@ -82,6 +85,40 @@ TEST_F(BusyChildren, AnEndComesAtOnceAndTakesTheStopWithIt) {
     if ((*event)->kind == TaskEvent::Kind::kKilled) ended[(*event)->tid] = true;
   }
   EXPECT_FALSE(queue.next(3));  // ECHILD
+}
+
+// What is heard of `events`, behind which no child is left.
+std::string heard(std::size_t tasks, std::deque<TaskEvent> events) {
+  EventQueue queue([&]() -> Result<std::optional<TaskEvent>> {
+    if (events.empty()) return fail(ECHILD, "wait4");
+    const TaskEvent event = events.front();
+    events.pop_front();
+    return event;
+  });
+  std::string text;
+  for (;;) {
+    const Result<std::optional<TaskEvent>> event = queue.next(tasks);
+    if (!event) return text + (event.error().code == ECHILD ? "none" : event.error().message());
+    if (!*event) return text + "nothing now";
+    const bool ended = (*event)->kind == TaskEvent::Kind::kKilled;
+    text += std::to_string((*event)->tid) + (ended ? " ends, " : " stops, ");
+  }
+}
+
+// Killed in a stop that had been taken already: its number may be another's by the next turn.
+TEST(EventQueue, StopsOfAnEndedTaskAreNotHeardOf) {
+  constexpr auto kStop = TaskEvent::Kind::kSyscallStop;
+  constexpr auto kEnd = TaskEvent::Kind::kKilled;
+  EXPECT_EQ(heard(4, {{kStop, 7, 0, {}}, {kStop, 8, 0, {}}, {kEnd, 7, SIGKILL, {}}}),
+            "7 ends, 8 stops, none");
+  EXPECT_EQ(heard(4, {{kStop, 7, 0, {}}, {kStop, 8, 0, {}}, {kEnd, 9, SIGKILL, {}}}),
+            "9 ends, 7 stops, 8 stops, none");
+}
+
+// The error is told once what came before it has been.
+TEST(EventQueue, NoStopIsLostToAnError) {
+  constexpr auto kStop = TaskEvent::Kind::kSyscallStop;
+  EXPECT_EQ(heard(4, {{kStop, 7, 0, {}}, {kStop, 8, 0, {}}}), "7 stops, 8 stops, none");
 }
 
 }  // namespace

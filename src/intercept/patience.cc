@@ -13,11 +13,13 @@ namespace {
 
 // Injected calls take microseconds; the rest is for a machine that is busy with other things.
 constexpr Nanoseconds kLongestInjectedCall = std::chrono::seconds(2);
-constexpr Nanoseconds kLongestRun = std::chrono::milliseconds(500);  // CPU time
+constexpr Nanoseconds kLongestRun = std::chrono::milliseconds(50);  // CPU time
 // The end also where the task does not run at all. Nothing that it could be led into would keep it
 // asleep: any call stops it, and its signals are blocked.
 constexpr Nanoseconds kLongestWait = std::chrono::seconds(30);
 constexpr long kAgain = 10'000'000;  // ns
+
+Nanoseconds end_of_run = Nanoseconds::max();
 
 // One timer, whose signal only interrupts. SIGALRM is nobody's else here (supervisor/signals.cc).
 std::optional<timer_t> make_timer() {
@@ -50,9 +52,11 @@ Patience::Patience(pid_t tid) : tid_(tid), started_(monotonic_now()) {
 
 Patience::~Patience() { set_timer({}); }
 
+void Patience::end_at(Nanoseconds end) { end_of_run = end; }
+
 bool Patience::is_over() {
   const Nanoseconds waited = monotonic_now() - started_;
-  if (waited > kLongestWait) return true;
+  if (waited > kLongestWait || started_ + waited > end_of_run) return true;
   const Result<Nanoseconds> used = tracee::thread_cpu_time(tid_);
   if (!used) return waited > kLongestInjectedCall;
   if (!used_) used_ = *used;

@@ -12,8 +12,8 @@
 namespace vitrine::intercept {
 
 // While it exists, a blocking call of this thread ends with EINTR every few milliseconds. It is
-// over after two seconds in which the task has used half a second of CPU time: on a busy machine it
-// may wait for a CPU for seconds, and has done nothing.
+// over after two seconds, if the task has used CPU time for much more than the call takes: on a busy
+// machine it may wait for a CPU for seconds, and has done nothing.
 class Patience {
  public:
   explicit Patience(pid_t tid);
@@ -22,6 +22,9 @@ class Patience {
   Patience& operator=(const Patience&) = delete;
 
   bool is_over();
+  // All patience of this process is over at `end` (monotonic_now()): so is the run. In the meantime
+  // nobody looks at its budgets.
+  static void end_at(Nanoseconds end);
 
  private:
   pid_t tid_;

@@ -315,6 +315,8 @@ void EventLoop::end_run(Verdict verdict, std::string reason) {
 }
 
 void EventLoop::fail_internally(const Error& error) {
+  // Waiting for a task may have taken what was left of a budget, or have ended with it.
+  if (error.kind == Error::Kind::kViolation) look_at_budgets(true);
   if (error.kind == Error::Kind::kViolation) return end_run(Verdict::kViolation, error.message());
   end_run(Verdict::kInternalError, error.message());
 }

@@ -8,6 +8,7 @@
 #include <ctime>
 #include <utility>
 
+#include "intercept/patience.h"
 #include "supervisor/event_loop.h"
 #include "tracee/proc_status.h"
 #include "tracee/registers.h"
@@ -200,6 +201,7 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
     if (parts_.measure_data) (void)tracee::report_exits(tid);
     command_runs_ = true;
     started_ = monotonic_now();
+    intercept::Patience::end_at(limits().wall ? started_ + *limits().wall : Nanoseconds::max());
     parts_.stdio.close_guest_ends();
     look_at_budgets(true);
   }

@@ -38,6 +38,17 @@ class Injected(Case):
         self.control("spin")
         self.attack("spin", 5)
 
+    # While the supervisor waits for a task to arrive, nobody looks at the budgets.
+    def test_waiting_for_a_task_that_its_siblings_starve_ends_with_the_run(self):
+        def check(shop, backend):
+            options = ["--wall", "1s", "--cpu", "none", "--threads", "100", "--ro", "/bin/true"]
+            for _ in range(3):  # it comes to the waiting in one run of six
+                run = shop.run([shop.guest("injected"), "starve"], options, backend=backend,
+                               timeout=60)
+                self.assertEqual((run.status, run.verdict), (124, "wall-limit"))
+                self.assertLess(run.seconds, 5)
+        self.everywhere(check, users=False)
+
     def test_an_instruction_of_the_foreign_abi_does_not_hold_up_the_supervisor(self):
         self.control("foreign")
         self.attack("foreign", 5)

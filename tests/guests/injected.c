@@ -1,6 +1,7 @@
 // Attacks the calls that the supervisor makes a task perform: injected HOW.
 //   spin       a sibling rewrites the system call instruction while it is stepped back onto, to one
 //              that goes nowhere
+//   starve     the same, of a task that hardly gets a CPU beside its own siblings
 //   foreign    to one that makes a call of the 32-bit ABI
 //   detour     to one that makes another call, and returns with its result
 //   stop       a sibling stops and continues the process all the time
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -133,6 +135,19 @@ static int rewriting(const unsigned char *instruction, double seconds, double ho
   return 0;
 }
 
+static void *busy(void *unused) {
+  while (!over) {
+  }
+  return unused;
+}
+
+static int starving(void) {
+  pthread_t thread;
+  if (setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19) != 0) return 96;
+  for (int i = 0; i < 4; ++i) pthread_create(&thread, NULL, busy, NULL);
+  return rewriting(kSpin, 6, 60);
+}
+
 static void *stop_and_go(void *unused) {
   (void)unused;
   while (!over) {
@@ -212,6 +227,7 @@ static int channel(void) {
 int main(int argc, char **argv) {
   if (argc != 2) return 99;
   if (strcmp(argv[1], "spin") == 0) return rewriting(kSpin, 6, 6);
+  if (strcmp(argv[1], "starve") == 0) return starving();
   if (strcmp(argv[1], "foreign") == 0) return rewriting(kForeign, 1, 0.001);
   if (strcmp(argv[1], "detour") == 0) return rewriting(kDetour, 3, 0.001);
   if (strcmp(argv[1], "stop") == 0) return stopping();

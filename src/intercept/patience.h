@@ -12,8 +12,8 @@
 namespace vitrine::intercept {
 
 // While it exists, a blocking call of this thread ends with EINTR every few milliseconds. It is
-// over after two seconds, if the task has used CPU time for much more than the call takes: on a busy
-// machine it may wait for a CPU for seconds, and has done nothing.
+// over after two seconds, if the task has used CPU time for much more than the call takes: on a
+// busy machine it may wait for a CPU for seconds, and has done nothing.
 class Patience {
  public:
   explicit Patience(pid_t tid);

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "vfs/memory_file.h"
+#include "vfs/shared_memory.h"
 
 namespace vitrine::vfs {
 namespace {
@@ -97,6 +98,24 @@ TEST(MemoryFile, ReopenedShowsTheFlagsAskedFor) {
             O_WRONLY | O_APPEND);
   const auto nonblock = reopen(file->get(), O_RDONLY | O_NONBLOCK);
   EXPECT_EQ(::fcntl(nonblock->get(), F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+}
+
+TEST(SharedMemoryFiles, AreBoundedInNumberWhileSomebodyHasThem) {
+  SharedMemory memory(2);
+  auto first = memory.create(4096);
+  const auto second = memory.create(8192);
+  ASSERT_TRUE(first && second);
+  const auto refused = memory.create(4096);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ENOMEM);
+  EXPECT_EQ(memory.measure().promised, 12288U);
+  void* const mapped = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, first->get(), 0);
+  *static_cast<char*>(mapped) = 1;
+  first->reset();
+  EXPECT_FALSE(memory.create(4096)) << "the mapping holds it";
+  EXPECT_EQ(memory.measure().used, 4096U);
+  ::munmap(mapped, 4096);
+  EXPECT_TRUE(memory.create(4096));
 }
 
 }  // namespace

@@ -397,5 +397,21 @@ TEST_F(Nodes, NumbersOfProcessors) {
   EXPECT_EQ(read("/sys/devices/system/cpu/online"), "0\n");
 }
 
+TEST_F(Nodes, DeviceIsOpenedAgainAsByItsName) {
+  const auto zero = open("/dev/zero");
+  const auto null = open("/dev/null", O_RDWR);
+  ASSERT_TRUE(zero && null);
+  const auto again = [](const Opened& opened) {
+    return "/proc/self/fd/" + std::to_string(opened.fd.get());
+  };
+  EXPECT_EQ(open_code(again(*zero)), 0);
+  EXPECT_EQ(open_code(again(*zero), O_RDWR), EACCES);
+  EXPECT_EQ(open_code(again(*null), O_RDWR), 0);
+  const auto name = open(again(*null), O_PATH);
+  ASSERT_TRUE(name);
+  EXPECT_EQ(open_code(again(*name), O_RDWR), 0);
+  EXPECT_EQ(::write(open(again(*null), O_WRONLY)->fd.get(), "x", 1), 1);
+}
+
 }  // namespace
 }  // namespace vitrine::vfs

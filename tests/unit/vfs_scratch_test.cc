@@ -363,5 +363,17 @@ TEST_F(ScratchFolder, FifoAndDeviceAreRefused) {
   EXPECT_EQ(code(fs_->make_node(caller_, cwd_, "/s/dev", S_IFCHR | 0600)), EPERM);
 }
 
+TEST_F(ScratchFolder, NamelessFilesThatWereClosedCostNothing) {
+  options_.max_memory_files = 4;
+  start(64 << 20);
+  const std::uint64_t before = fs_->scratch_used();
+  for (int i = 0; i < 20; ++i) {
+    const auto file = open("/s", O_RDWR | O_TMPFILE, 0600);
+    ASSERT_TRUE(file) << i;
+    ASSERT_EQ(::write(file->fd.get(), "hello", 5), 5);
+  }
+  EXPECT_EQ(fs_->scratch_used(), before);
+}
+
 }  // namespace
 }  // namespace vitrine::vfs

@@ -138,6 +138,25 @@ TEST_F(SocketTableTest, SocketThatNobodyHasOpenIsForgotten) {
   EXPECT_EQ(table_.find(inode_of(kept.get())), other);
 }
 
+TEST_F(SocketTableTest, AbstractNamesOfTheDeadMakeRoom) {
+  const std::string alive("\0alive", 6);
+  auto [kept_fd, kept] = create();
+  ASSERT_TRUE(table_.bind_abstract(*kept, alive));
+  const auto name_of = [](int number) { return std::string(1, '\0') + std::to_string(number); };
+  for (int i = 0; i < 4500; ++i) {
+    auto [granted, socket] = create();
+    ASSERT_TRUE(table_.bind_abstract(*socket, name_of(i))) << i;
+    socket->held.reset();
+    granted.reset();
+    if (i % 100 == 0) {
+      ASSERT_TRUE(table_.forget_closed(own_));
+    }
+  }
+  EXPECT_TRUE(table_.kernel_name_of(alive).has_value());
+  EXPECT_TRUE(table_.kernel_name_of(name_of(4499)).has_value());
+  EXPECT_EQ(table_.kernel_name_of(name_of(0)).error().code, ECONNREFUSED) << "no longer known";
+}
+
 TEST_F(SocketTableTest, NamesOfTheDeadMakeRoom) {
   auto [kept_fd, kept] = create();
   const std::string alive = bind(*kept, "alive");

@@ -271,6 +271,7 @@ for name in ("a", "b", "sub", "sub/c", "sub/new", "new", "../bare", "../bare/x")
         text = self.tool("replay", "audit.jsonl", "--profile", own).stdout.decode()
         for call, answer in ((f'chmod("shown/b", 0700) = 0 <{shown}/b>', "deny ENOENT, rule own:files[1]#hide"),
                              (f'mkdir("shown/b", 0777) = 0 <{shown}/b>', "deny EROFS, rule own:files[0]"),
+                             (f'chmod("shown/../bare/x", 0700) = 0 <{shop.path}/bare/x>', "deny ENOENT, rule own:files[3]"),
                              (f'mkdir("shown/../bare/x", 0777) = 0 <{shop.path}/bare/x>', "deny EROFS, rule own:files[3]")):
             self.assertIn(f"{call}", text)
             self.assertIn("would be: " + answer, text.partition(call)[2].partition("\n[")[0], call)

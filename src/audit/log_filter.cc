@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "arch/syscall_table.h"
 #include "audit/escape.h"
 
 namespace vitrine::audit {
@@ -16,10 +17,11 @@ bool path_matches(const std::string& text, const std::string& glob) {
 
 bool any_path_matches(const Json& call, const std::string& glob) {
   if (path_matches(text_field(call, "resolved"), glob)) return true;
+  const std::string syscall = text_field(call, "syscall");
   const Json* arguments = find_field(call, "args");
   if (arguments == nullptr || !arguments->is_object()) return false;
   for (const auto& [name, value] : arguments->items()) {
-    if (!is_path_argument(name) || !value.is_string()) continue;
+    if (!is_path_argument(syscall, name) || !value.is_string()) continue;
     if (path_matches(value.get_ref<const std::string&>(), glob)) return true;
   }
   return false;
@@ -27,7 +29,11 @@ bool any_path_matches(const Json& call, const std::string& glob) {
 
 }  // namespace
 
-bool is_path_argument(std::string_view name) {
+bool is_path_argument(std::string_view syscall, std::string_view name) {
+  if (const arch::SyscallRow* row = arch::find_syscall(syscall)) {
+    const auto found = std::ranges::find(row->arguments, name, &arch::Argument::name);
+    if (found != row->arguments.end()) return found->kind == arch::kPath;
+  }
   return name.ends_with("path") || name == "target" || name == "filename" || name == "pathname";
 }
 

@@ -27,8 +27,9 @@ struct LogFilter {
   bool matches_call(const Json& call) const;
 };
 
-// An argument that names a file, as the syscall table calls it.
-bool is_path_argument(std::string_view name);
+// An argument that names a file, by the table of calls; of a call that it does not have, by its
+// name.
+bool is_path_argument(std::string_view syscall, std::string_view name);
 bool is_refused(std::string_view decision);  // "deny" or "kill"
 
 }  // namespace vitrine::audit

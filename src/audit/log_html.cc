@@ -223,7 +223,8 @@ std::string profile_line(const DenialKey& denial) {
                      path->bytes.find('*') == std::string::npos;
   if (!plain || !(denial.rule == "default" || denial.error == "EROFS")) return "";
   if (denial.error != "EROFS") {
-    if (may_hold_secrets(path->bytes) || is_wide(tidy_path(path->bytes))) return "";
+    const std::string tidy = tidy_path(path->bytes);
+    if (may_hold_secrets(tidy) || is_wide(tidy) || is_made_by_vitrine(tidy)) return "";
     return denial.error == "EPERM" ? "" : "{\"show\": " + Json(path->bytes).dump() + "}";
   }
   const std::string folder(parent_of(path->bytes));

@@ -61,10 +61,11 @@ std::vector<std::string> call_paths(const Json& call) {
   if (std::string resolved = text_field(call, "resolved"); !resolved.empty()) {
     return {std::move(resolved)};
   }
+  const std::string syscall = text_field(call, "syscall");
   const Json* arguments = find_field(call, "args");
   if (arguments == nullptr || !arguments->is_object()) return paths;
   for (const auto& [name, value] : arguments->items()) {
-    if (!is_path_argument(name) || !value.is_string()) continue;
+    if (!is_path_argument(syscall, name) || !value.is_string()) continue;
     const auto& path = value.get_ref<const std::string&>();
     if (!path.empty()) paths.push_back(path);
   }

@@ -28,6 +28,7 @@ std::string remedy_for_path(const std::string& target, const HintSetting& settin
   if (target.size() >= Denial::kLongestTarget) return "";  // it may have been cut
   const std::string path = join_path(setting.working_directory, target);
   if (may_hold_secrets(path)) return "it may hold secrets";
+  if (is_made_by_vitrine(path)) return "vitrine shows its own instead";
   const std::string real = policy::real_path(path);
   if (real.empty()) return "there is none on the host";
   if (may_hold_secrets(real)) return "it may hold secrets";

@@ -103,6 +103,10 @@ bool is_wide(std::string_view path) {
   return parent == "/" || parent == "/home";
 }
 
+bool is_made_by_vitrine(std::string_view path) {
+  return is_within(path, "/proc") || is_within(path, "/sys") || is_within(path, "/dev");
+}
+
 std::span<const std::string_view> secret_names() { return kNames; }
 std::span<const std::string_view> secret_locations() { return kPlaces; }
 

@@ -12,6 +12,9 @@ bool may_hold_secrets(std::string_view path);
 // Whether a folder of this name would be much to show: one of the host's root, or a home.
 bool is_wide(std::string_view path);
 
+// In a tree that vitrine makes itself: the host's own is never offered.
+bool is_made_by_vitrine(std::string_view path);
+
 // Names below a home folder (or anywhere), some of several components: ".ssh", ".config/gcloud".
 std::span<const std::string_view> secret_names();
 // Absolute paths.

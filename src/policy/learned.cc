@@ -44,10 +44,6 @@ bool can_be_written(const std::string& path) {
   return plain;
 }
 
-bool is_made_by_vitrine(const std::string& path) {
-  return is_within(path, "/proc") || is_within(path, "/sys") || is_within(path, "/dev");
-}
-
 std::string comment_for(Use use) {
   constexpr std::array kWords{"looked at", "listed", "read", "run"};
   return kWords[static_cast<std::size_t>(use)];

@@ -140,6 +140,16 @@ class LogCommand(Case):
         record = {**call(1), "args": words}
         self.assertIn(b"openat(AT_FDCWD, 0xc, O_RDONLY|O_CLOEXEC, 0644) = 3\n", self.tool("show", self.log([record])).stdout)
 
+    # mount(2) has a "target", whose address is in the log.
+    def test_an_address_is_no_path(self):
+        mount = {**refused(1, syscall="mount"), "errno": "EPERM", "rule": "forbidden-call",
+                 "args": {"source": "0x7f00", "target": "0x7f01", "filesystemtype": "0x7f02", "mountflags": "0x0", "data": "0x0"}}
+        log = self.log([mount, refused(2, syscall="made_up")])
+        summary = json.loads(self.tool("summary", "--json", log).stdout)
+        self.assertEqual([(d["syscall"], d["target"]) for d in summary["denials"]], [("made_up", "/etc/hosts"), ("mount", "")])
+        self.assertEqual([f["path"] for f in summary["files"]], ["/etc/hosts"])
+        self.assertEqual(self.tool("show", log, "--path", "0x7f0*").stdout, b"")
+
     # --- output
 
     def test_output_that_cannot_be_written_is_an_error(self):

@@ -89,7 +89,8 @@ TEST(ProfileLine, IsWhatAProfileUnderstandsOrNothing) {
   }
   EXPECT_EQ(profile_line({"openat", "/home/me/data", "ENOENT", "default"}),
             R"({"show": "/home/me/data"})");
-  for (const char* wide : {"/", "/home", "/home/me", "/home/me/", "/root", "//srv/."}) {
+  for (const char* wide :
+       {"/", "/home", "/home/me", "/home/me/", "/root", "//srv/.", "/sys/class/net", "/dev/kmsg"}) {
     EXPECT_EQ(profile_line({"openat", wide, "ENOENT", "default"}), "") << wide;
   }
   EXPECT_EQ(profile_line({"socket", "", "EACCES", "network"}), "");

@@ -92,6 +92,7 @@ TEST_F(HintsOfFiles, SecretsAreNotOffered) {
 }
 
 TEST_F(HintsOfFiles, WhatCannotBeShownIsNotOffered) {
+  EXPECT_EQ(remedy("/sys/class"), "vitrine shows its own instead");
   EXPECT_EQ(remedy("gone.csv"), "there is none on the host");
   EXPECT_EQ(remedy(std::string(512, 'x')), "") << "the report cuts it";
   EXPECT_EQ(remedy(root_ + "/pipe"), "neither a regular file nor a folder");

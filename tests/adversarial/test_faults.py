@@ -209,8 +209,8 @@ class OneByOne(Case):
 
     def trace(self, shop, backend, tampering, command, options=()):
         trace = shop.file("trace", "", 0o666)
-        line = ["strace", "-o", trace, "-s", "200", *tampering, shop.vitrine, "-q", "--backend", backend, *options, "--",
-                *command]
+        line = ["strace", "-o", trace, "-s", "200", *tampering, shop.vitrine, "-q", "--backend", backend, *options,
+                "--", *command]
         done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         with open(trace, encoding="utf-8", errors="replace") as f:
             return done, f.read().splitlines()
@@ -259,7 +259,8 @@ class OneByOne(Case):
                     results = done.stdout.split()
                     if b"%d" % -result in results:
                         break
-                self.assertEqual((len(results), results.count(b"%d" % -result)), (len(usual), 1), (words, call, results))
+                self.assertEqual((len(results), results.count(b"%d" % -result)), (len(usual), 1),
+                                 (words, call, results))
         self.everywhere(check, users=False)
 
     def test_a_name_that_cannot_be_bound_is_not_left(self):

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -115,7 +116,7 @@ class Recorder final : public intercept::Interceptor {
     }
     SyscallEvent call;
     call.tid = event.tid;
-    call.audit_arch = arch::kNativeAuditArch;
+    call.audit_arch = foreign ? AUDIT_ARCH_I386 : arch::kNativeAuditArch;
     call.number = event.value;
     call.arguments = arguments[event.value];
     if (when_stopped) when_stopped(event.tid);
@@ -133,8 +134,11 @@ class Recorder final : public intercept::Interceptor {
   int pollable_fd() const override { return -1; }
   Result<std::optional<Stop>> next() override { return std::nullopt; }
   Result<Outcome> apply(Stop stop, Effect effect) override {
+    if (fails) note("failed", stop.event().tid);
+    if (fails) return fail(EIO, "apply");
     const bool restart = std::holds_alternative<Restart>(effect);
-    note(restart ? "restarted" : "answered", stop.event().tid);
+    const bool proceed = std::holds_alternative<Continue>(effect);
+    note(restart ? "restarted" : (proceed ? "continued" : "answered"), stop.event().tid);
     return Outcome{};
   }
 
@@ -147,8 +151,14 @@ class Recorder final : public intercept::Interceptor {
     return text;
   }
 
+  bool has_done_to(pid_t tid) const {
+    return std::ranges::any_of(done_, [tid](const auto& each) { return each.second == tid; });
+  }
+
   intercept::Capabilities capabilities_{.name = "recorder"};
   pid_t beside_execution = 0;  // a sibling of this one executes
+  bool fails = false;          // to answer
+  bool foreign = false;        // the calls' ABI
   std::function<void(pid_t)> when_stopped;
   std::unordered_map<std::uint64_t, std::array<std::uint64_t, 6>> arguments;  // by call
 
@@ -238,6 +248,17 @@ class EventLoopTest : public testing::Test {
       return std::nullopt;
     });
   }
+  // The loop has turns until something is done to `tid`, for five seconds at most.
+  void until_done_to(pid_t tid) {
+    script_.push_back([=, this] { return look_again(tid, monotonic_now() + kLongest); });
+  }
+  std::optional<TaskEvent> look_again(pid_t tid, Nanoseconds end) {
+    if (recorder_.has_done_to(tid) || monotonic_now() >= end) return std::nullopt;
+    ::usleep(1000);
+    script_.push_front([=, this] { return look_again(tid, end); });
+    return std::nullopt;
+  }
+  static constexpr Nanoseconds kLongest = std::chrono::seconds(5);
   // Standard output is not ours while the loop runs.
   void expect(const std::string& seen, const std::string& wanted, const std::string& of = "") {
     if (seen != wanted) wrong_ += of + " seen: " + seen + ", wanted: " + wanted + "\n";
@@ -344,7 +365,7 @@ TEST_F(EventLoopTest, ACloneBesideAnExecutionThatBeginsMeanwhileIsLeftAlone) {
     recorder_.when_stopped = nullptr;
     recorder_.beside_execution = 0;
   });
-  then([&] { expect(recorder_.done_to(leader), "answered"); });
+  then([&] { expect(recorder_.done_to(leader), "continued"); });
   run(guest);
 }
 
@@ -459,6 +480,7 @@ TEST_F(WaitingCalls, AreAnsweredOnceTheyNeedNotWait) {
   const Guest guest, other;
   begin_to_wait(guest, other, guest.pid());
   let_go(other);
+  until_done_to(guest.pid());
   expect_of(guest.pid(), "answered");
   run(guest);
 }
@@ -470,7 +492,7 @@ TEST_F(WaitingCalls, AreNotAnsweredBesideASiblingsExecution) {
   let_go(other);
   expect_of(guest.pid(), "");
   beside(0);
-  pause(std::chrono::milliseconds(20));
+  until_done_to(guest.pid());
   expect_of(guest.pid(), "answered");
   run(guest);
 }
@@ -499,7 +521,7 @@ TEST_F(WaitingCalls, EndByASignalButBesideASiblingsExecution) {
   pause(std::chrono::milliseconds(20));
   expect_of(guest.pid(), "");
   beside(0);
-  pause(std::chrono::milliseconds(20));
+  until_done_to(guest.pid());
   expect_of(guest.pid(), "restarted");
   run(guest);
 }
@@ -526,6 +548,25 @@ TEST_F(WaitingCalls, EndWithTheLeaderThatAnExecutionEnds) {
   let_go(other);
   expect_of(guest.pid(), "resumed");
   run(guest);
+}
+
+TEST_F(WaitingCalls, ThatCannotBeAnsweredEndTheRun) {
+  for (const bool stopped : {false, true}) {
+    const Guest guest, other;
+    recorder_.fails = false;
+    begin_to_wait(guest, other, guest.pid());
+    beside(stopped ? 0 : guest.pid());
+    if (!stopped) ask(other.pid(), F_SETLK, kUnlock);
+    then([&] { recorder_.fails = true; });
+    if (stopped) report(Kind::kGroupStop, guest.thread(), SIGSTOP);
+    beside(0);
+    until_done_to(guest.pid());
+    turn();
+    const Ending ending = run(guest);
+    EXPECT_EQ(ending.verdict, Verdict::kInternalError) << stopped;
+    EXPECT_EQ(ending.reason.value_or("").substr(0, 6), "apply:") << stopped;
+    EXPECT_TRUE(is_killed(guest.pid()));
+  }
 }
 
 // What a start-up that silently did nothing leaves is found from outside.
@@ -645,6 +686,56 @@ TEST_F(EventLoopTest, NothingIsAnsweredToATaskThatIsGone) {
   report(Kind::kSyscallStop, gone, SYS_umask);
   then([&] { expect(recorder_.done_to(gone), ""); });
   EXPECT_EQ(run(guest).reason.value_or(""), "");
+}
+
+// The launcher's, whose arguments lie in our memory: no others go on unseen.
+TEST_F(EventLoopTest, CallsOfTheLaunchGoOnUpToItsExecution) {
+  const Guest guest;
+  const pid_t pid = guest.pid();
+  const auto call = [&](pid_t tid, std::uint64_t number, const std::string& done) {
+    report(Kind::kSyscallStop, tid, number);
+    then([=, this] { expect(recorder_.done_to(tid), done, std::to_string(number)); });
+  };
+  report(Kind::kInterruptStop, guest.thread());
+  then([&] { (void)recorder_.done_to(0); });
+  for (const auto number : {SYS_close_range, SYS_dup2, SYS_fcntl})
+    call(pid, static_cast<std::uint64_t>(number), "continued");
+  call(pid, SYS_openat, "answered");
+  call(guest.thread(), SYS_execveat, "answered");
+  call(pid, SYS_execveat, "continued");
+  call(pid, SYS_execveat, "answered");
+  EXPECT_EQ(run(guest).reason.value_or(""), "");
+}
+
+TEST_F(EventLoopTest, ACallOfTheLaunchInAForeignAbiIsAViolation) {
+  const Guest guest;
+  recorder_.foreign = true;
+  report(Kind::kSyscallStop, guest.pid(), SYS_execveat);
+  then([&] { expect(recorder_.done_to(guest.pid()), "answered"); });
+  EXPECT_EQ(run(guest).verdict, Verdict::kViolation);
+  EXPECT_TRUE(is_killed(guest.pid()));
+}
+
+TEST_F(EventLoopTest, AnExecutionThatWasNotDecidedDoesNotGoOn) {
+  const Guest guest;
+  command_runs(guest);
+  report(Kind::kExecStop, guest.pid(), static_cast<std::uint64_t>(guest.pid()));
+  then([&] { expect(recorder_.done_to(guest.pid()), ""); });
+  run(guest);
+}
+
+TEST_F(EventLoopTest, AnAnswerThatCannotBeGivenEndsTheRun) {
+  for (const bool launched : {false, true}) {
+    const Guest guest;
+    recorder_.fails = false;
+    if (launched) command_runs(guest);
+    then([&] { recorder_.fails = true; });
+    report(Kind::kSyscallStop, guest.pid(), SYS_dup2);
+    const Ending ending = run(guest);
+    EXPECT_EQ(ending.verdict, Verdict::kInternalError) << launched;
+    EXPECT_EQ(ending.reason.value_or("").substr(0, 6), "apply:") << launched;
+    EXPECT_TRUE(is_killed(guest.pid()));
+  }
 }
 
 TEST_F(EventLoopTest, ALoopThatHearsOfNothingAnyMoreEndsTheRun) {

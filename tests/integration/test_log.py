@@ -208,6 +208,22 @@ class LogCommand(Case):
         self.assertRefused(self.tool("html", "/etc", "-o", page + "x"), "Is a directory")
         self.assertFalse([name for name in os.listdir(self.shop.path) if "htmlx" in name])
 
+    @unittest.skipIf(os.getuid() != 0, "needs root, to be another user than the one who writes")
+    def test_what_somebody_else_put_in_the_way_is_not_written_through(self):
+        log = self.log([call()])
+        elsewhere = self.shop.file("elsewhere", "kept", 0o666)
+        folder = self.shop.path + "/sticky"
+        os.mkdir(folder)
+        os.chmod(folder, 0o1777)
+        os.symlink(elsewhere, folder + "/page.part")  # root's: the user cannot take it away
+        shop = Workshop(ensure_user())
+        self.addCleanup(shop.close)
+        done = subprocess.run(shop.as_user([shop.vitrine, "log", "html", log, "-o", folder + "/page"]),
+                              cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        self.assertRefused(done, "page.part: File exists")
+        with open(elsewhere, "rb") as f:
+            self.assertEqual(f.read(), b"kept")
+
     # --- replay
 
     def replayed(self, records, profile, status):

@@ -515,6 +515,9 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
         self.assertRegex(shown, rb"log.jsonl +\d+ % of [\d.]+ MiB \[#* *\]")
         self.assertTrue(shown.endswith(b"\r\x1b[K"), "nothing of it stays")
         self.assertNotIn(b"%", out)
+        piped = subprocess.run([shop.vitrine, "log", "summary", log], cwd=shop.path, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+        self.assertEqual((piped.stdout, piped.stderr), (out, b""))
 
 
 if __name__ == "__main__":

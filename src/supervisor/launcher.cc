@@ -337,6 +337,7 @@ Result<Launched> prepare_child(pid_t pid, const LaunchPlan& plan, Pipes& pipes,
   if (done && plan.stop_every_call) done = let_go(pipes);
   if (!done) return tl::make_unexpected(done.error());
   launched.failures = std::move(pipes.reports_read);
+  launched.reports = std::move(pipes.reports_write);
   return launched;
 }
 

@@ -47,6 +47,8 @@ struct Launched {
   pid_t pid = -1;
   UniqueFd listener;
   UniqueFd failures;  // readable: a failed step (read_failure); closed by the child's exec
+  // The other end, which the child has no copy of while it shares our table.
+  UniqueFd reports;
 };
 
 // Forks, seizes and prepares the child up to its execveat, which waits for the interceptor's answer

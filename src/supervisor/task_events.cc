@@ -200,6 +200,8 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
     }
     if (parts_.measure_data) (void)tracee::report_exits(tid);
     command_runs_ = true;
+    launched_.failures.reset();
+    launched_.reports.reset();
     started_ = monotonic_now();
     intercept::Patience::end_at(limits().wall ? started_ + *limits().wall : Nanoseconds::max());
     parts_.stdio.close_guest_ends();

@@ -136,6 +136,13 @@ class Faults(Case):
                 self.assertEqual((status, found), (125, []), (wall, err))
         self.everywhere(check, users=False)
 
+    # Found as 125 where parent and child share their descriptors: the step that failed could not be told.
+    def test_a_command_that_cannot_be_executed_is_told(self):
+        def check(shop, backend):
+            status, found, _, _ = self.attempt(shop, backend, "rule 13 execveat\n")
+            report = read_json(os.path.join(shop.path, "report.json"))
+            self.assertEqual((status, found, report["reason"]), (126, [], "execveat: Permission denied"))
+        self.everywhere(check, users=False)
 
 
 def is_without_strace():

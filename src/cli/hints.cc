@@ -2,8 +2,11 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <optional>
 #include <string_view>
 
+#include "audit/escape.h"
 #include "base/path.h"
 #include "core/secrets.h"
 #include "policy/secrets.h"
@@ -11,16 +14,21 @@
 namespace vitrine::cli {
 namespace {
 
-// As a shell takes it for one word: a name may hold anything.
-std::string in_shell(const std::string& word) {
+// As a shell takes it for one word: a name may hold anything. nullopt where it holds what messages
+// escape, or what needs an escape here: a shell would not read that as it was meant.
+std::optional<std::string> in_shell(const std::string& word) {
   constexpr std::string_view kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-";
   if (word.find_first_not_of(kPlain) == std::string::npos) return word;
-  std::string quoted = "'";
-  for (const char c : word) {
-    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  }
-  return quoted + "'";
+  if (word.find('\'') != std::string::npos || audit::escape(word) != word) return std::nullopt;
+  return "'" + word + "'";
+}
+
+// A name to be read, whose end is where it seems to be.
+std::string in_quotes(std::string name) {
+  if (const auto word = in_shell(name)) return *word;
+  std::ranges::replace(name, '\'', '?');
+  return "'" + name + "'";
 }
 
 // The least that shows what was named `target`, or why none is offered.
@@ -43,8 +51,9 @@ std::string remedy_for_path(const std::string& target, const HintSetting& settin
   const bool as_named = setting.working_directory == setting.callers_directory;
   const std::string& host = as_named ? target : path;
   // Split at ":/", and what is behind it would be another place.
-  if (host.find(":/") != std::string::npos) return "";
-  return "--ro " + in_shell(host) + " shows it";
+  if (host.find(":/") != std::string::npos || host.starts_with('-')) return "";
+  const auto word = in_shell(host);
+  return word ? "--ro " + *word + " shows it" : "";
 }
 
 std::string remedy_for(const Denial& denial, const HintSetting& setting) {
@@ -67,7 +76,7 @@ std::vector<std::string> hints_for(const Report& report, const HintSetting& sett
     if (lines.size() == kMostHints) break;
     if (denial.error == "ENOSYS") continue;  // libraries ask and do without
     std::string line = "refused: " + denial.syscall;
-    if (!denial.target.empty()) line += " " + in_shell(denial.target);
+    if (!denial.target.empty()) line += " " + in_quotes(denial.target);
     if (!denial.error.empty()) line += " (" + denial.error + ")";
     if (const std::string remedy = remedy_for(denial, setting); !remedy.empty())
       line += "; " + remedy;

@@ -19,6 +19,7 @@ constexpr Nanoseconds kLastOutput = std::chrono::seconds(2);  // for a stalled r
 // How often a call that waits for other tasks' calls is looked at, for how long where many wait,
 // and the share of the time that this may take.
 constexpr Nanoseconds kRetryWaiting = std::chrono::milliseconds(2);
+constexpr Nanoseconds kLookWhileSuspending = std::chrono::milliseconds(2);
 constexpr Nanoseconds kRetryAtOnce = std::chrono::milliseconds(5);
 constexpr int kRetryShare = 10;
 constexpr std::size_t kCallsAtOnce = 64;  // before signals and clocks get a turn
@@ -28,18 +29,6 @@ bool asks_to_end(const std::vector<signalfd_siginfo>& signals) {
     const int signal = static_cast<int>(info.ssi_signo);
     return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
   });
-}
-
-// Whether somebody in our session, outside our process group, would see us stopped: a shell.
-bool has_job_control() {
-  const pid_t group = ::getpgrp();
-  pid_t parent = ::getppid();
-  while (parent > 0 && ::getpgid(parent) == group) {
-    const Result<tracee::ProcStatus> status = tracee::read_proc_status(parent);
-    if (!status) return false;
-    parent = status->ppid;
-  }
-  return parent > 0 && ::getsid(parent) == ::getsid(0);
 }
 
 }  // namespace
@@ -99,6 +88,7 @@ std::optional<timespec> EventLoop::timeout() {
   if (deadline_.fd() < 0) at_most(next_look_ - elapsed());
   if (dispatcher_.has_waiting()) at_most(next_retry_ - elapsed());
   if (events_left_) at_most(Nanoseconds(0));
+  if (suspending_since_) at_most(kLookWhileSuspending);
   if (!most) return std::nullopt;
   return to_timespec(std::max(*most, Nanoseconds(0)));
 }
@@ -135,6 +125,7 @@ void EventLoop::wait() {
   }
   retry_waiting();
   look_at_budgets(false);
+  if (suspending_since_) suspend_when_all_stand();
 }
 
 void EventLoop::retry_waiting() {
@@ -205,7 +196,7 @@ void EventLoop::take_signals() {
         parts_.stdio.update_window();
         break;
       case SIGTSTP:
-        suspend();
+        begin_suspending();
         break;
       case SIGCONT:
         parts_.stdio.follow_foreground();
@@ -223,43 +214,6 @@ void EventLoop::forward(int signal) {
   if (++forwarded_ > 1 || ending_) return kill_tree();
   // Its process group is its own while it has not been reaped, which is our doing alone.
   if (::kill(-launched_.pid, signal) != 0) (void)::kill(launched_.pid, signal);
-}
-
-// The command is stopped with the supervisor, and fg continues both.
-void EventLoop::suspend() {
-  for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGSTOP);
-  // What was written before the stop is seen before the shell's word of it.
-  for (std::uint64_t before = output_ + 1; before != output_;) {
-    before = output_;
-    pump_output();
-  }
-  if (ending_) return;
-  parts_.stdio.restore_terminal();
-  (void)::raise(SIGSTOP);
-  parts_.stdio.follow_foreground();
-  for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGCONT);
-  continued_at_ = elapsed();
-}
-
-// A stop of the command (Ctrl-Z) that the caller's shell would see, natively. Here the command has
-// a session of its own, in which nobody could continue it, so that the kernel does not even stop it
-// (an orphaned process group): the supervisor has to stop in its place. What the command starts in
-// groups of their own is stopped and continued inside.
-bool EventLoop::is_for_the_shell(const tracee::Task& task, int signal) const {
-  constexpr Nanoseconds kSameKey = std::chrono::milliseconds(100);
-  if (signal != SIGTSTP && signal != SIGSTOP) return false;
-  if (!parts_.stdio.has_foreground() || !has_job_control()) return false;
-  // The whole group gets the key's signal, each process once: one stop is enough.
-  const bool just_continued = continued_at_ && elapsed() - *continued_at_ < kSameKey;
-  if (just_continued && task.tgid != stopped_by_) return false;
-  if (signal == SIGSTOP) {
-    const Result<siginfo_t> info = tracee::signal_info(task.tid);
-    return task.tgid == launched_.pid && info && tasks_.find(info->si_pid) != nullptr;
-  }
-  const Result<tracee::ProcStatus> status = tracee::read_proc_status(task.tid);
-  if (!status || ::getpgid(task.tgid) != launched_.pid) return false;
-  constexpr std::uint64_t kBit = std::uint64_t{1} << (SIGTSTP - 1);
-  return ((status->caught_signals | status->ignored_signals) & kBit) == 0;
 }
 
 void EventLoop::pump_output() {

@@ -128,7 +128,10 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void name_task(pid_t tid, const std::string& name);
 
   void forward(int signal);
-  void suspend();
+  void begin_suspending();
+  void suspend_when_all_stand();
+  void stop_with_the_command();
+  bool all_stand(bool uninterruptible_too) const;
   bool is_for_the_shell(const tracee::Task& task, int signal) const;
   void apply_rlimits();
   bool raise_file_limit(pid_t tgid);
@@ -178,8 +181,9 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   bool events_left_ = false;  // of tasks, whose SIGCHLD has been taken already
   bool listener_open_ = false;
   Nanoseconds next_wait_for_room_{};
-  std::optional<Nanoseconds> continued_at_;  // after suspend(), since started_
-  pid_t stopped_by_ = 0;                     // the process whose stop was the last to suspend()
+  std::optional<Nanoseconds> suspending_since_;  // since started_; the command is being stopped
+  std::optional<Nanoseconds> continued_at_;      // with the command, since started_
+  pid_t stopped_by_ = 0;  // the process whose stop was the last to suspend this one
   bool launch_admitted_ = false;
   bool command_runs_ = false;  // its exec has been seen and verified
   bool blind_ = false;         // waiting itself fails: nothing will be heard of the tree any more

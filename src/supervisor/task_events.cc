@@ -203,7 +203,8 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
     launched_.failures.reset();
     launched_.reports.reset();
     started_ = monotonic_now();
-    intercept::Patience::end_at(limits().wall ? started_ + *limits().wall : Nanoseconds::max());
+    const Nanoseconds longest = Nanoseconds::max() - started_;
+    intercept::Patience::end_at(started_ + std::min(limits().wall.value_or(longest), longest));
     parts_.stdio.close_guest_ends();
     look_at_budgets(true);
   }
@@ -270,9 +271,10 @@ void EventLoop::on_signal_stop(pid_t tid, int signal) {
   const Result<siginfo_t> info = stops_us ? tracee::signal_info(tid) : Result<siginfo_t>{};
   const bool by_key = stops_us && info && info->si_code == SI_KERNEL;
   if (stops_us) stopped_by_ = task->tgid;
-  // SIGTSTP alone would not stop it (see is_for_the_shell), and it would run on until suspend().
+  // SIGTSTP alone would not stop it (see is_for_the_shell), and it would run on until that has come
+  // to it.
   resume(tid, stops_us ? SIGSTOP : signal);
-  // A key stops all of the job, and this process with it: suspend(). What the program sends to
+  // A key stops all of the job, and this process with it. What the program sends to
   // itself stops nobody else.
   if (!stops_us) return;
   (void)::kill(by_key ? 0 : ::getpid(), SIGTSTP);

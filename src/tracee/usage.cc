@@ -82,6 +82,13 @@ bool has_ended(pid_t tid) {
   return stat.gone || stat.state == 'Z' || stat.state == 'X';
 }
 
+bool may_run(pid_t tid, bool uninterruptible) {
+  const TaskStat stat = read_task_stat(tid);
+  if (stat.gone) return false;
+  if (stat.state == 'D') return uninterruptible;
+  return stat.state != 't' && stat.state != 'T' && stat.state != 'Z' && stat.state != 'X';
+}
+
 bool may_end_now(pid_t tid) {
   constexpr unsigned kExiting = 0x4;  // PF_EXITING, include/linux/sched.h
   const TaskStat stat = read_task_stat(tid);

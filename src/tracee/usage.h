@@ -29,6 +29,10 @@ Result<std::uint64_t> data_size(pid_t tgid);
 // Whether the task is a zombie, or gone: a leader that has ended while its threads go on is one.
 bool has_ended(pid_t tid);
 
+// Whether the task runs, or will when what it sleeps for comes: it does not stand in a stop of any
+// kind, and has not ended. `uninterruptible`: what to say of one that no signal wakes.
+bool may_run(pid_t tid, bool uninterruptible);
+
 // Whether the task is on its way, perhaps to its end; one that sleeps or was stopped is not.
 bool may_end_now(pid_t tid);
 

@@ -510,6 +510,58 @@ os._exit(0)
                 self.assertIn(b"continued 2", terminal.expect(b"shell$ "))
         self.everywhere(check, users=False)
 
+    # Found as a supervisor that stopped when one thread had: the others went on, without any budget.
+    def test_nothing_runs_beside_a_stopped_supervisor(self):
+        code = """
+import os, signal, sys, threading, time
+def burn():
+    while True: pass
+if len(sys.argv) > 1 and os.fork() == 0: sys.argv[1] = "burn"
+for _ in range(3): threading.Thread(target=burn, daemon=True).start()
+os.write(1, b"ready %d\\n" % os.getpid())
+if sys.argv[1:] == ["stop"]:
+    time.sleep(0.3)
+    signal.raise_signal(signal.SIGTSTP)
+time.sleep(100)
+"""
+        def used(pid):
+            children = [int(p) for p in os.listdir("/proc") if p.isdigit() and parent(int(p)) == pid]
+            own = 0.0
+            with open(f"/proc/{pid}/stat", "rb") as f:
+                own = sum(map(int, f.read().rpartition(b")")[2].split()[11:13]))
+            return own + sum(map(used, children))
+
+        def parent(pid):
+            try:
+                return parent_of(pid)
+            except OSError:
+                return 0
+
+        def check(shop, backend):
+            script = shop.file("burn.py", code)
+            for how in ([], ["stop"]):
+                command = shop.command([PYTHON, script, *how], ["-q", "--processes", "2"], backend)
+                terminal = self.in_shell(shop, shlex.join(command))
+                for _ in range(1 + len(how)):
+                    terminal.expect(b"ready ")
+                    terminal.expect(b"\n")
+                supervisor = next(int(p) for p in os.listdir("/proc")
+                                  if p.isdigit() and parent(int(p)) == terminal.process.pid)
+                if not how:
+                    time.sleep(0.3)
+                    self.assertGreater(used(supervisor), 0)
+                    os.kill(supervisor, signal.SIGTSTP)
+                terminal.expect(b"Stopped")
+                before = used(supervisor)
+                time.sleep(0.5)
+                self.assertEqual(used(supervisor), before)
+                terminal.type(b"fg\n")
+                terminal.expect(b"\n")
+                time.sleep(0.3)
+                self.assertGreater(used(supervisor), before)
+                os.kill(supervisor, signal.SIGTERM)
+        self.everywhere(check, users=False)
+
     def test_what_others_stop_others_continue(self):
         code = "import os; os.write(1, b'%d\\n' % os.getpid()); print(repr(input()))"
 

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -37,7 +38,7 @@ class HintsOfFiles : public testing::Test {
     for (const char* folder : {"/homes/me/.ssh", "/homes/me/data", "/homes/me/project/sub"}) {
       std::filesystem::create_directories(root_ + folder);
     }
-    for (const char* file : {"/homes/me/data/x.csv", "/homes/me/.ssh/config", "/it's $(x)",
+    for (const char* file : {"/homes/me/data/x.csv", "/homes/me/.ssh/config", "/its $(x)",
                              "/homes/me/project/sub/.env", "/a:", "/b"}) {
       std::ofstream(root_ + file) << "x";
     }
@@ -101,10 +102,20 @@ TEST_F(HintsOfFiles, WhatCannotBeShownIsNotOffered) {
 }
 
 TEST_F(HintsOfFiles, AShellTakesANameForOneWord) {
-  const std::string name = root_ + "/it's $(x)";
-  const std::string word = "'" + root_ + "/it'\\''s $(x)'";
-  EXPECT_EQ(hint(denial("openat", name, "ENOENT", "default"), setting_),
+  const std::string word = "'" + root_ + "/its $(x)'";
+  EXPECT_EQ(hint(denial("openat", root_ + "/its $(x)", "ENOENT", "default"), setting_),
             "refused: openat " + word + " (ENOENT); --ro " + word + " shows it");
+}
+
+// What is said is escaped on its way out, and a shell undoes only its own escapes.
+TEST_F(HintsOfFiles, ANameThatNeedsAnEscapeIsNotOffered) {
+  for (const std::string name : {"it's", "a\\b", "a\nb", "a\x80", "a'; touch x; '"}) {
+    std::ofstream(root_ + "/" + name) << "there";
+    const std::string said =
+        hint(denial("openat", root_ + "/" + name, "ENOENT", "default"), setting_);
+    EXPECT_EQ(said.find("--ro"), std::string::npos) << said;
+    EXPECT_EQ(std::ranges::count(said, '\''), 2) << said;
+  }
 }
 
 TEST(Hints, AWriteNamesScratch) {

@@ -327,7 +327,9 @@ TEST_F(EventLoopTest, AStopBesideASiblingsExecutionIsLeftAlone) {
       {{Kind::kInterruptStop, leader, SIGTRAP, {}}, "resumed"},
       {{Kind::kCloneStop, leader, 0, {}}, "resumed"},
       {{Kind::kOtherStop, leader, 0, {}}, "resumed"}};
-  for (const auto& [event, done] : cases) {
+  for (const auto& each : cases) {
+    const TaskEvent& event = each.first;
+    const std::string& done = each.second;
     then([&] { recorder_.beside_execution = leader; });
     report(event.kind, event.tid, event.value);
     for (int i = 0; i < 3; ++i) turn();

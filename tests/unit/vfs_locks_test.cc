@@ -171,7 +171,7 @@ TEST_F(TreeLocks, LockStaysWhereItsOwnerCannotBeLookedAt) {
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const UniqueFd next(::dup(mine.get()));
-  for (const rlim_t left : {1, 2, 3}) {
+  for (const rlim_t left : {1UL, 2UL, 3UL}) {
     const rlimit limit{static_cast<rlim_t>(next.get()) + left, before.rlim_max};
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
     const int answer = set(mine.get(), F_SETLK, exclusive);

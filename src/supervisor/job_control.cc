@@ -55,10 +55,10 @@ void EventLoop::suspend_when_all_stand() {
   // A task that sleeps so is a parent in vfork(2), whose child stands: its signal waits for it.
   constexpr Nanoseconds kShortSleep = std::chrono::milliseconds(200);
   const Nanoseconds waited = elapsed() - *suspending_since_;
-  const bool stand = !ending_ && all_stand(waited > kShortSleep);
-  if (!stand && !ending_ && waited < kLongest) return;
+  if (ending_) return suspending_since_.reset();
+  const bool stand = all_stand(waited > kShortSleep);
+  if (!stand && waited < kLongest) return;
   suspending_since_.reset();
-  if (ending_) return;
   if (stand) stop_with_the_command();
   for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGCONT);
   continued_at_ = elapsed();

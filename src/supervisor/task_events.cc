@@ -274,10 +274,9 @@ void EventLoop::on_signal_stop(pid_t tid, int signal) {
   // SIGTSTP alone would not stop it (see is_for_the_shell), and it would run on until that has come
   // to it.
   resume(tid, stops_us ? SIGSTOP : signal);
-  // A key stops all of the job, and this process with it. What the program sends to
-  // itself stops nobody else.
-  if (!stops_us) return;
-  (void)::kill(by_key ? 0 : ::getpid(), SIGTSTP);
+  // A key stops all of the job, and this process with it. What the program sends to itself stops
+  // nobody else.
+  if (stops_us) (void)::kill(by_key ? 0 : ::getpid(), SIGTSTP);
 }
 
 void EventLoop::on_group_stop(pid_t tid) {

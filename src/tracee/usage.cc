@@ -18,6 +18,7 @@ namespace {
 // fourteenth and the next the time in user and kernel mode.
 struct TaskStat {
   bool gone = false;
+  bool readable = false;
   char state = 'S';  // asleep, where it cannot be read
   unsigned flags = 0;
   unsigned long user = 0;    // clock ticks, of this thread alone
@@ -29,15 +30,16 @@ TaskStat read_task_stat(pid_t tid) {
   std::snprintf(path, sizeof path, "/proc/%d/task/%d/stat", tid, tid);
   const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
   char text[512]{};
-  if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) return {.gone = true};
+  if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) {
+    return {.gone = errno == ENOENT || errno == ESRCH};
+  }
   const char* const end_of_name = std::strrchr(text, ')');
   TaskStat stat;
-  const bool readable =
-      end_of_name != nullptr &&
-      // NOLINTNEXTLINE(cert-err34-c): the kernel writes these numbers
-      std::sscanf(end_of_name, ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu", &stat.state,
-                  &stat.flags, &stat.user, &stat.system) == 4;
-  return readable ? stat : TaskStat{};
+  stat.readable = end_of_name != nullptr &&
+                  // NOLINTNEXTLINE(cert-err34-c): the kernel writes these numbers
+                  std::sscanf(end_of_name, ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu",
+                              &stat.state, &stat.flags, &stat.user, &stat.system) == 4;
+  return stat.readable ? stat : TaskStat{};
 }
 
 }  // namespace
@@ -54,7 +56,7 @@ Result<Nanoseconds> thread_cpu_time(pid_t tid) {
   static const auto kTick =
       std::chrono::nanoseconds(std::chrono::seconds(1)) / ::sysconf(_SC_CLK_TCK);
   const TaskStat stat = read_task_stat(tid);
-  if (stat.gone) return fail_task_gone("/proc/pid/task/tid/stat");
+  if (!stat.readable) return fail_task_gone("/proc/pid/task/tid/stat");
   return kTick * static_cast<std::int64_t>(stat.user + stat.system);
 }
 

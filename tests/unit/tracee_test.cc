@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 #include <linux/audit.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +12,7 @@
 
 #include "tracee/proc_status.h"
 #include "tracee/remote_memory.h"
+#include "tracee/usage.h"
 
 namespace vitrine::tracee {
 namespace {
@@ -110,6 +113,34 @@ TEST(ProcStatus, ReadsItself) {
   EXPECT_EQ(status->ppid, getppid());
   EXPECT_EQ(status->uid, getuid());
   EXPECT_GT(status->rss_anonymous, 0U);
+}
+
+// Where nothing can be read of a task, it counts neither as ended nor as stopped.
+TEST(TaskState, OfATaskThatCannotBeLookedAtNothingIsBelieved) {
+  const pid_t self = ::gettid();
+  ASSERT_FALSE(has_ended(self));
+  ASSERT_TRUE(may_run(self, true));
+  ASSERT_TRUE(thread_cpu_time(self));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const bool ended = has_ended(self);
+  const bool runs = may_run(self, true);
+  const bool told = thread_cpu_time(self).has_value();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_FALSE(ended);
+  EXPECT_TRUE(runs);
+  EXPECT_FALSE(told);
+}
+
+TEST(TaskState, OfATaskThatIsGoneIsItsEnd) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_TRUE(has_ended(child));
+  EXPECT_FALSE(may_run(child, true));
+  EXPECT_FALSE(thread_cpu_time(child));
 }
 
 }  // namespace

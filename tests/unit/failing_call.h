@@ -1,0 +1,174 @@
+// Kernel calls that fail, or that another kernel answers, in the code under test: roads that
+// nothing else leads to. That code runs in a child, as the filter that catches the calls is for
+// good.
+//
+//   in_child([] {
+//     answer_calls({SYS_getsockopt}, [](const Call&) { return -ENOBUFS; });
+//     EXPECT_FALSE(buffers.add(fd));
+//   });
+//
+//   each_in_turn({SYS_ptrace, SYS_waitid}, EPERM, [](const auto& arm) {
+//     Tracee tracee;  // its calls are its own: what is forked behind arm() has them caught as well
+//     arm();
+//     EXPECT_FALSE(...);
+//   });
+#pragma once
+
+#include <gtest/gtest.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/ucontext.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#if !defined(__x86_64__)
+#error "the registers of a system call are known of x86_64 alone"
+#endif
+
+namespace vitrine::test {
+
+// A call as the code under test makes it.
+struct Call {
+  long number = 0;
+  std::array<long, 6> arguments{};
+
+  // What the kernel itself answers: a result, or -errno.
+  long perform() const { return enter(nullptr); }
+  // By the instruction that the filter lets pass, the address behind which it tells.
+  [[gnu::noinline]] long enter(std::uint64_t* behind) const {
+    std::uint64_t address = 0;
+    long result = number;
+    register long r10 __asm__("r10") = arguments[3];
+    register long r8 __asm__("r8") = arguments[4];
+    register long r9 __asm__("r9") = arguments[5];
+    __asm__ volatile(
+        "leaq 1f(%%rip), %1\n\t"
+        "syscall\n"
+        "1:"
+        : "+a"(result), "=&r"(address)
+        : "D"(arguments[0]), "S"(arguments[1]), "d"(arguments[2]), "r"(r10), "r"(r8), "r"(r9)
+        : "rcx", "r11", "memory");
+    if (behind != nullptr) *behind = address;
+    return result;
+  }
+};
+
+// A result, or -errno. Called in the handler of a signal, in the middle of the code under test.
+using Answer = std::function<long(const Call&)>;
+
+namespace failing_call {
+
+inline Answer answer;
+
+inline void on_call(int, siginfo_t*, void* context) {
+  const int saved = errno;
+  auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+  const Call call{registers[REG_RAX],
+                  {registers[REG_RDI], registers[REG_RSI], registers[REG_RDX], registers[REG_R10],
+                   registers[REG_R8], registers[REG_R9]}};
+  registers[REG_RAX] = answer(call);
+  errno = saved;
+}
+
+// Catches the calls of these numbers that Call::enter does not make.
+inline bool catch_calls(const std::vector<long>& numbers) {
+  std::uint64_t own = 0;
+  (void)Call{SYS_getpid, {}}.enter(&own);
+  constexpr std::uint32_t kAddress = offsetof(seccomp_data, instruction_pointer);
+  std::vector<sock_filter> code{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kAddress + 4),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(own >> 32), 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kAddress),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(own), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+  };
+  for (const long number : numbers) {
+    code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number), 0, 1));
+    code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP));
+  }
+  code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
+  struct sigaction action {};
+  action.sa_sigaction = on_call;
+  action.sa_flags = SA_SIGINFO | SA_NODEFER;
+  return ::sigaction(SIGSYS, &action, nullptr) == 0 &&
+         ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+}
+
+}  // namespace failing_call
+
+// From now on `answer` is asked in the kernel's place. Once a child.
+inline void answer_calls(const std::vector<long>& numbers, Answer answer) {
+  failing_call::answer = std::move(answer);
+  ASSERT_TRUE(failing_call::catch_calls(numbers)) << "seccomp: errno " << errno;
+}
+
+// Runs `body` in a child: its wait status, which is not 0 when the body expected something in vain.
+inline int status_of(const std::function<void()>& body) {
+  std::fflush(nullptr);
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (::getppid() != parent) ::_exit(1);
+    body();
+    std::fflush(nullptr);
+    ::_exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = -1;
+  while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+  return status;
+}
+
+inline void in_child(const std::function<void()>& body) { EXPECT_EQ(status_of(body), 0); }
+
+// Runs `body` in a child as often as it makes such a call behind its arm(), and lets each of them
+// fail once.
+inline void each_in_turn(const std::vector<long>& numbers, int error,
+                         const std::function<void(const std::function<void()>& arm)>& body) {
+  struct Seen {
+    int calls;
+    long failed;
+  };
+  void* const page =
+      ::mmap(nullptr, sizeof(Seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(page, MAP_FAILED);
+  Seen& seen = *static_cast<Seen*>(page);
+  int which = 1;
+  for (; which == 1 || seen.calls >= which; ++which) {
+    seen = {0, -1};
+    const auto arm = [&] {
+      answer_calls(numbers, [&seen, which, error](const Call& call) -> long {
+        if (++seen.calls != which) return call.perform();
+        seen.failed = call.number;
+        return -error;
+      });
+    };
+    in_child([&] { body(arm); });
+    if (!testing::Test::HasFailure()) continue;
+    ADD_FAILURE() << "with error " << error << " of call " << seen.failed << ", the " << which
+                  << "th that was caught";
+    break;
+  }
+  EXPECT_GT(which, 2) << "none was made to fail";
+  ::munmap(page, sizeof(Seen));
+}
+
+}  // namespace vitrine::test

@@ -3,8 +3,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <optional>
+#include <utility>
 
 #include "tracee/usage.h"
 
@@ -19,32 +21,40 @@ constexpr Nanoseconds kLongestRun = std::chrono::milliseconds(50);  // CPU time
 constexpr Nanoseconds kLongestWait = std::chrono::seconds(30);
 constexpr long kAgain = 10'000'000;  // ns
 
-Nanoseconds end_of_run = Nanoseconds::max();
+// Only interrupts. Not SIGALRM, which a caller may have set for itself (alarm(2) outlives exec).
+int interrupting_signal() { return SIGRTMIN; }
 
-// One timer, whose signal only interrupts. SIGALRM is nobody's else here (supervisor/signals.cc).
-std::optional<timer_t> make_timer() {
-  struct sigaction nothing {};
-  nothing.sa_handler = [](int) {};  // without SA_RESTART
-  if (::sigaction(SIGALRM, &nothing, nullptr) != 0) return std::nullopt;
-  sigset_t alarm;
-  ::sigemptyset(&alarm);
-  ::sigaddset(&alarm, SIGALRM);
-  if (::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr) != 0) return std::nullopt;
-  sigevent event{};
-  event.sigev_notify = SIGEV_THREAD_ID;
-  event.sigev_signo = SIGALRM;
-  event._sigev_un._tid = static_cast<pid_t>(::syscall(SYS_gettid));
-  timer_t timer{};
-  if (::timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) return std::nullopt;
-  return timer;
-}
+std::optional<timer_t> timer;
+std::function<bool()> run_has_ended;
 
 void set_timer(const itimerspec& value) {
-  static const std::optional<timer_t> kTimer = make_timer();
-  if (kTimer) (void)::timer_settime(*kTimer, 0, &value, nullptr);
+  if (timer) (void)::timer_settime(*timer, 0, &value, nullptr);
 }
 
 }  // namespace
+
+Status Patience::prepare() {
+  if (timer) return {};
+  struct sigaction nothing {};
+  nothing.sa_handler = [](int) {};  // without SA_RESTART
+  if (::sigaction(interrupting_signal(), &nothing, nullptr) != 0) return fail_errno("sigaction");
+  sigset_t signal;
+  ::sigemptyset(&signal);
+  ::sigaddset(&signal, interrupting_signal());
+  if (::pthread_sigmask(SIG_UNBLOCK, &signal, nullptr) != 0) return fail_errno("pthread_sigmask");
+  sigevent event{};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = interrupting_signal();
+  event._sigev_un._tid = static_cast<pid_t>(::syscall(SYS_gettid));
+  timer_t made{};
+  if (::timer_create(CLOCK_MONOTONIC, &event, &made) != 0) {
+    return fail_errno("timer_create (RLIMIT_SIGPENDING)");
+  }
+  timer = made;
+  return {};
+}
+
+void Patience::watch(std::function<bool()> has_ended) { run_has_ended = std::move(has_ended); }
 
 Patience::Patience(pid_t tid) : tid_(tid), started_(monotonic_now()) {
   set_timer({{0, kAgain}, {0, kAgain}});
@@ -52,11 +62,10 @@ Patience::Patience(pid_t tid) : tid_(tid), started_(monotonic_now()) {
 
 Patience::~Patience() { set_timer({}); }
 
-void Patience::end_at(Nanoseconds end) { end_of_run = end; }
-
 bool Patience::is_over() {
+  if (run_has_ended && run_has_ended()) return true;
   const Nanoseconds waited = monotonic_now() - started_;
-  if (waited > kLongestWait || started_ + waited > end_of_run) return true;
+  if (waited > kLongestWait) return true;
   const Result<Nanoseconds> used = tracee::thread_cpu_time(tid_);
   if (!used) return waited > kLongestInjectedCall;
   if (!used_) used_ = *used;

@@ -5,9 +5,11 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 
 #include "base/clock.h"
+#include "base/result.h"
 
 namespace vitrine::intercept {
 
@@ -22,9 +24,13 @@ class Patience {
   Patience& operator=(const Patience&) = delete;
 
   bool is_over();
-  // All patience of this process is over at `end` (monotonic_now()): so is the run. In the meantime
-  // nobody looks at its budgets.
-  static void end_at(Nanoseconds end);
+
+  // Makes the timer that interrupts, for the thread that calls: the only one that may wait. Before
+  // the program runs, which could use up what timers take (RLIMIT_SIGPENDING is counted by user).
+  static Status prepare();
+  // While this process waits, nobody else looks at the budgets: `run_has_ended` is called every few
+  // milliseconds for that. When it says so, all patience is over. nullptr: nobody asks.
+  static void watch(std::function<bool()> run_has_ended);
 
  private:
   pid_t tid_;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "intercept/patience.h"
 #include "supervisor/signals.h"
 #include "tracee/proc_status.h"
 
@@ -60,7 +61,12 @@ Ending EventLoop::run() {
                              parts_.program_name);
   parts_.interceptor.task_started(launched_.pid, launched_.pid, 0);
   look_at_budgets(true);
+  intercept::Patience::watch([this] {
+    look_at_budgets(false);
+    return ending_;
+  });
   while (!tasks_.empty() && !blind_) wait();
+  intercept::Patience::watch(nullptr);
   ending_as_.usage.wall = elapsed();
   last_measured_.cpu = meter_.cpu_user() + meter_.cpu_system();
   take_sample(elapsed());

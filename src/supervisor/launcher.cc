@@ -127,9 +127,11 @@ bool drop_capabilities() {
   return ::syscall(SYS_capset, &header, none) == 0;
 }
 
-// What these bound, the policy refuses anyway. gVisor does not have them.
-bool is_second_wall(int resource) {
-  return resource == RLIMIT_MSGQUEUE || resource == RLIMIT_NICE || resource == RLIMIT_RTPRIO;
+// gVisor has no such limits, and says EPERM. Three bound what the policy refuses anyway; signals
+// that wait are not counted by user there.
+bool is_unknown(int resource) {
+  return errno == EPERM && (resource == RLIMIT_MSGQUEUE || resource == RLIMIT_NICE ||
+                            resource == RLIMIT_RTPRIO || resource == RLIMIT_SIGPENDING);
 }
 
 bool set_limits(const LaunchPlan& plan) {
@@ -139,7 +141,7 @@ bool set_limits(const LaunchPlan& plan) {
     if (::getrlimit(which, &current) != 0) return false;
     const rlimit lower{std::min(value.rlim_cur, current.rlim_max),
                        std::min(value.rlim_max, current.rlim_max)};
-    if (::setrlimit(which, &lower) != 0 && !is_second_wall(resource)) return false;
+    if (::setrlimit(which, &lower) != 0 && !is_unknown(resource)) return false;
   }
   return true;
 }

@@ -13,6 +13,7 @@
 #include "intercept/builtin_filters.h"
 #include "intercept/filter.h"
 #include "intercept/notify.h"
+#include "intercept/patience.h"
 #include "intercept/ptrace_backend.h"
 #include "program/elf.h"
 #include "supervisor/event_loop.h"
@@ -68,6 +69,15 @@ rlim_t descriptor_limit() {
   return std::min<rlim_t>(files.rlim_max - 1, kMostDescriptors);
 }
 
+// RLIMIT_SIGPENDING of the command: of signals that wait and timers, each some hundred bytes of the
+// kernel's memory, which it counts by user. Other runs, and their supervisors' timers, need some.
+rlim_t queue_limit() {
+  constexpr rlim_t kMost = 16384;
+  rlimit queue{};
+  if (::getrlimit(RLIMIT_SIGPENDING, &queue) != 0) return 0;
+  return std::min(queue.rlim_cur / 2, kMost);
+}
+
 std::vector<std::pair<int, rlimit>> launch_limits(const Limits& limits, const Setup& setup) {
   std::vector<std::pair<int, rlimit>> all{
       // 1 and not 0: a core_pattern that is a pipe ignores 0 but not 1 (fs/coredump.c).
@@ -75,6 +85,7 @@ std::vector<std::pair<int, rlimit>> launch_limits(const Limits& limits, const Se
       {RLIMIT_NICE, {0, 0}}, {RLIMIT_RTPRIO, {0, 0}},
   };
   all.emplace_back(RLIMIT_NOFILE, rlimit{descriptor_limit(), descriptor_limit()});
+  all.emplace_back(RLIMIT_SIGPENDING, rlimit{queue_limit(), queue_limit()});
   // Soft only: the supervisor moves these two with what the tree holds.
   if (limits.memory_bytes)
     all.emplace_back(RLIMIT_DATA, rlimit{*limits.memory_bytes, RLIM_INFINITY});
@@ -176,6 +187,7 @@ Status prepare(const RunRequest& request, Setup& setup) {
   Result<UniqueFd> signals = take_signals();
   if (!signals) return tl::make_unexpected(signals.error());
   setup.signals = std::move(*signals);
+  if (Status status = intercept::Patience::prepare(); !status) return status;
   raise_descriptor_limit();
 
   vfs::Options options;

@@ -8,7 +8,6 @@
 #include <ctime>
 #include <utility>
 
-#include "intercept/patience.h"
 #include "supervisor/event_loop.h"
 #include "tracee/proc_status.h"
 #include "tracee/registers.h"
@@ -203,8 +202,6 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
     launched_.failures.reset();
     launched_.reports.reset();
     started_ = monotonic_now();
-    const Nanoseconds longest = Nanoseconds::max() - started_;
-    intercept::Patience::end_at(started_ + std::min(limits().wall.value_or(longest), longest));
     parts_.stdio.close_guest_ends();
     look_at_budgets(true);
   }

@@ -38,6 +38,19 @@ class Injected(Case):
         self.control("spin")
         self.attack("spin", 5)
 
+    # Found as a supervisor without a timer, which waited for as long as the program liked: the kernel
+    # counts timers and signals that wait by user, and the program had made them all.
+    def test_a_full_queue_of_signals_does_not_take_the_supervisors_timer(self):
+        self.attack("pending", 5)
+
+    def test_budgets_are_looked_at_while_a_call_is_waited_for(self):
+        def check(shop, backend):
+            run = shop.run([shop.guest("injected"), "spin"], ["--wall", "1s", "--ro", "/bin/true"],
+                           backend=backend, timeout=30)
+            self.assertEqual((run.status, run.verdict), (124, "wall-limit"))
+            self.assertLess(run.report["usage"]["wall_s"], 1.9)  # the supervisor is patient for 2 s
+        self.everywhere(check)
+
     # While the supervisor waits for a task to arrive, nobody looks at the budgets.
     def test_waiting_for_a_task_that_its_siblings_starve_ends_with_the_run(self):
         def check(shop, backend):

@@ -2,7 +2,9 @@
 roads; core dumps; the known ways out of the language. Each natively works."""
 
 import fcntl
+import functools
 import pty
+import resource
 
 from harness import *
 
@@ -59,6 +61,18 @@ if "stay" in sys.argv:
     print("ready", flush=True)
     sys.stdin.readline()
 """
+
+# Makes all the timers it can, and holds them until a line comes.
+TIMERS = """
+import ctypes, signal, struct, sys
+libc = ctypes.CDLL(None)
+event = struct.pack("qii", 0, signal.SIGUSR1, 0) + bytes(64)
+made = 0
+while libc.syscall(222, 1, event, ctypes.byref(ctypes.c_int())) == 0: made += 1
+print(made, flush=True)
+sys.stdin.readline()
+"""
+MOST_TIMERS = 400
 
 SIGNALS = """
 import ctypes, fcntl, os, signal, struct, sys, time
@@ -182,6 +196,38 @@ class Neighbours(Case):
             os.unlink("/dev/mqueue/vitrine-test")
         for name in ("tmp", "shm folder", "shm", "msg", "sem"):
             self.assertIn(f"'{name}'".encode(), found)
+
+    # The kernel counts timers and signals that wait by user; a supervisor needs one.
+
+    def limit_timers(self):
+        resource.setrlimit(resource.RLIMIT_SIGPENDING, (MOST_TIMERS, MOST_TIMERS))
+
+    def beside_timers(self, shop, start, backend=None):
+        with start([PYTHON, "-c", TIMERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                   preexec_fn=self.limit_timers) as first:
+            made = int(first.stdout.readline())
+            second = shop.run(["/bin/echo", "works"], ["--ro", "/bin/echo"], backend=backend,
+                              preexec_fn=self.limit_timers)
+            first.communicate(b"\n", timeout=30)
+        return made, second
+
+    def test_a_run_leaves_others_their_timers(self):
+        def check(shop, backend):
+            made, second = self.beside_timers(
+                shop, functools.partial(shop.start, backend=backend), backend)
+            self.assertLessEqual(made, MOST_TIMERS // 2)
+            self.assertGreater(made, 0)
+            self.assertEqual((second.status, second.out), (0, b"works\n"))
+        self.everywhere(check)
+
+    def test_natively_a_program_takes_all_timers_and_then_nothing_is_started(self):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        made, second = self.beside_timers(
+            shop, lambda command, **kwargs: subprocess.Popen(shop.as_user(command), **kwargs))
+        self.assertGreater(made, MOST_TIMERS // 2)
+        self.assertEqual((second.status, second.out), (125, b""))
+        self.assertIn(b"RLIMIT_SIGPENDING", second.err)
 
     # --- signals by other roads
 

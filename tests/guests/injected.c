@@ -1,7 +1,8 @@
 // Attacks the calls that the supervisor makes a task perform: injected HOW.
 //   spin       a sibling rewrites the system call instruction while it is stepped back onto, to one
 //              that goes nowhere
-//   starve     the same, of a task that hardly gets a CPU beside its own siblings
+//   pending    the same, when the user's queue of signals (RLIMIT_SIGPENDING) is as full as it gets
+//   starve     as spin, of a task that hardly gets a CPU beside its own siblings
 //   foreign    to one that makes a call of the 32-bit ABI
 //   detour     to one that makes another call, and returns with its result
 //   stop       a sibling stops and continues the process all the time
@@ -148,6 +149,16 @@ static int starving(void) {
   return rewriting(kSpin, 6, 60);
 }
 
+// Each timer holds a place in the queue, which the kernel counts by user (timer_create(2)).
+static int filling(void) {
+  timer_t timer;
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+  while (timer_create(CLOCK_MONOTONIC, &event, &timer) == 0) {
+  }
+  if (errno != EAGAIN) return 95;
+  return rewriting(kSpin, 6, 20);
+}
+
 static void *stop_and_go(void *unused) {
   (void)unused;
   while (!over) {
@@ -227,6 +238,7 @@ static int channel(void) {
 int main(int argc, char **argv) {
   if (argc != 2) return 99;
   if (strcmp(argv[1], "spin") == 0) return rewriting(kSpin, 6, 6);
+  if (strcmp(argv[1], "pending") == 0) return filling();
   if (strcmp(argv[1], "starve") == 0) return starving();
   if (strcmp(argv[1], "foreign") == 0) return rewriting(kForeign, 1, 0.001);
   if (strcmp(argv[1], "detour") == 0) return rewriting(kDetour, 3, 0.001);

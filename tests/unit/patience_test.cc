@@ -17,6 +17,7 @@ namespace {
 class Child {
  public:
   explicit Child(void (*work)()) : pid_(::fork()) {
+    EXPECT_TRUE(Patience::prepare());
     if (pid_ == 0) {
       ::alarm(60);  // should the test be killed
       for (;;) work();
@@ -59,6 +60,16 @@ TEST(Patience, IsNotOverWithATaskThatGetsNoTimeToRun) {
   const Child child([] { ::pause(); });
   Patience patience(child.pid());
   EXPECT_FALSE(child.outlasts(patience, std::chrono::milliseconds(2500)));
+}
+
+TEST(Patience, IsOverWhenTheRunHasEnded) {
+  const Child child([] { ::pause(); });
+  int asked = 0;
+  Patience::watch([&asked] { return ++asked == 3; });
+  Patience patience(child.pid());
+  EXPECT_TRUE(child.outlasts(patience, std::chrono::seconds(20)));
+  EXPECT_EQ(asked, 3);
+  Patience::watch(nullptr);
 }
 
 }  // namespace

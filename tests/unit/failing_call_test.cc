@@ -37,8 +37,8 @@ TEST(FailingCall, FailsOnceEach) {
     EXPECT_EQ(::write(ends[1], found.data(), found.size()), 3);
   });
   char text[32]{};
-  EXPECT_EQ(::read(ends[0], text, sizeof text - 1), 6);
-  EXPECT_STREQ(text, "10 01 ");
+  EXPECT_EQ(::read(ends[0], text, sizeof text - 1), 9);
+  EXPECT_STREQ(text, "10 01 00 ");
   ::close(ends[0]);
   ::close(ends[1]);
 }

@@ -62,11 +62,16 @@ void raise_descriptor_limit() {
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// RLIMIT_NOFILE of the command. One number above it must be left for the descriptor channel.
+// RLIMIT_NOFILE of the command. One number above it must be left for the descriptor channel; and as
+// the kernel counts by user how many descriptors are on their way in messages, and refuses further
+// ones above the sender's limit (net/core/scm.c), no command may bring other runs' supervisors to
+// theirs. The last message passes the limit by what one holds.
 rlim_t descriptor_limit() {
+  constexpr rlim_t kOneMessage = 253;  // SCM_MAX_FD
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return kMostDescriptors;
-  return std::min<rlim_t>(files.rlim_max - 1, kMostDescriptors);
+  const rlim_t reserve = 1 + std::min(kOneMessage + 1, files.rlim_max / 4);
+  return std::min<rlim_t>(files.rlim_max - reserve, kMostDescriptors);
 }
 
 // RLIMIT_SIGPENDING of the command: of signals that wait and timers, each some hundred bytes of the

@@ -62,17 +62,39 @@ if "stay" in sys.argv:
     sys.stdin.readline()
 """
 
-# Makes all the timers it can, and holds them until a line comes.
+# Makes all the timers it can, also those that others give back, and holds them until a line comes.
 TIMERS = """
-import ctypes, signal, struct, sys
+import ctypes, select, signal, struct, sys
 libc = ctypes.CDLL(None)
 event = struct.pack("qii", 0, signal.SIGUSR1, 0) + bytes(64)
-made = 0
-while libc.syscall(222, 1, event, ctypes.byref(ctypes.c_int())) == 0: made += 1
-print(made, flush=True)
-sys.stdin.readline()
+def make_all():
+    made = 0
+    while libc.syscall(222, 1, event, ctypes.byref(ctypes.c_int())) == 0: made += 1
+    return made
+print(make_all(), flush=True)
+while not select.select([0], [], [], .001)[0]: make_all()
 """
 MOST_TIMERS = 400
+
+# Sends as many descriptors as it may, none of which is ever received, until a line comes.
+FLYING = """
+import array, os, socket, sys
+pairs, flying, one = [], 0, os.open("/dev/null", os.O_RDONLY)
+message = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [one] * 253))]
+try:
+    while True:
+        pairs.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        try:
+            while True:
+                pairs[-1][0].sendmsg([b"x"], message, socket.MSG_DONTWAIT)
+                flying += 253
+        except BlockingIOError: pass
+except OSError: pass
+print(flying, flush=True)
+sys.stdin.readline()
+"""
+STARTS = "print('works')"  # by opening files
+MOST_FILES = 1100
 
 SIGNALS = """
 import ctypes, fcntl, os, signal, struct, sys, time
@@ -197,37 +219,54 @@ class Neighbours(Case):
         for name in ("tmp", "shm folder", "shm", "msg", "sem"):
             self.assertIn(f"'{name}'".encode(), found)
 
-    # The kernel counts timers and signals that wait by user; a supervisor needs one.
+    # --- what the kernel counts by user: one run leaves others, and their supervisors, enough
 
-    def limit_timers(self):
-        resource.setrlimit(resource.RLIMIT_SIGPENDING, (MOST_TIMERS, MOST_TIMERS))
+    def limited(self, limit, most):
+        return functools.partial(resource.setrlimit, limit, (most, most))
 
-    def beside_timers(self, shop, start, backend=None):
-        with start([PYTHON, "-c", TIMERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                   preexec_fn=self.limit_timers) as first:
-            made = int(first.stdout.readline())
-            second = shop.run(["/bin/echo", "works"], ["--ro", "/bin/echo"], backend=backend,
-                              preexec_fn=self.limit_timers)
+    def beside(self, hoarder, start, use, limits):
+        """What a hoarder holds, and how a run goes while it does."""
+        with start([PYTHON, "-c", hoarder], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                   preexec_fn=limits) as first:
+            held = int(first.stdout.readline())
+            second = use([PYTHON, "-c", STARTS], preexec_fn=limits)
             first.communicate(b"\n", timeout=30)
-        return made, second
+        return held, second
 
-    def test_a_run_leaves_others_their_timers(self):
+    def beside_a_run(self, hoarder, limits):
         def check(shop, backend):
-            made, second = self.beside_timers(
-                shop, functools.partial(shop.start, backend=backend), backend)
-            self.assertLessEqual(made, MOST_TIMERS // 2)
-            self.assertGreater(made, 0)
+            held, second = self.beside(hoarder, functools.partial(shop.start, backend=backend),
+                                       functools.partial(shop.run, backend=backend), limits)
+            self.assertGreater(held, 0)
             self.assertEqual((second.status, second.out), (0, b"works\n"))
         self.everywhere(check)
 
-    def test_natively_a_program_takes_all_timers_and_then_nothing_is_started(self):
-        shop = Workshop()
+    def beside_a_native(self, hoarder, limits, backend):
+        shop = Workshop(ensure_user())
         self.addCleanup(shop.close)
-        made, second = self.beside_timers(
-            shop, lambda command, **kwargs: subprocess.Popen(shop.as_user(command), **kwargs))
-        self.assertGreater(made, MOST_TIMERS // 2)
-        self.assertEqual((second.status, second.out), (125, b""))
-        self.assertIn(b"RLIMIT_SIGPENDING", second.err)
+        return self.beside(hoarder,
+                           lambda line, **kwargs: subprocess.Popen(shop.as_user(line), **kwargs),
+                           functools.partial(shop.run, backend=backend), limits)
+
+    def test_a_run_leaves_others_their_timers(self):
+        self.beside_a_run(TIMERS, self.limited(resource.RLIMIT_SIGPENDING, MOST_TIMERS))
+
+    def test_natively_a_program_takes_all_timers_and_then_nothing_is_started(self):
+        limits = self.limited(resource.RLIMIT_SIGPENDING, MOST_TIMERS)
+        for backend in BACKENDS:
+            _, second = self.beside_a_native(TIMERS, limits, backend)
+            self.assertEqual((second.status, second.out), (125, b""))
+            self.assertIn(b"RLIMIT_SIGPENDING", second.err)
+
+    def test_a_run_leaves_others_their_messages(self):
+        self.beside_a_run(FLYING, self.limited(resource.RLIMIT_NOFILE, MOST_FILES))
+
+    def test_natively_a_program_sends_so_much_that_no_descriptor_is_handed_over(self):
+        limits = self.limited(resource.RLIMIT_NOFILE, MOST_FILES)
+        for backend in ("trace", "syscall"):  # notify hands them over by another road
+            flying, second = self.beside_a_native(FLYING, limits, backend)
+            self.assertGreater(flying, MOST_FILES)
+            self.assertNotEqual((second.status, second.out), (0, b"works\n"))
 
     # --- signals by other roads
 

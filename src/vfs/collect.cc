@@ -85,17 +85,22 @@ Status Collector::measure(const ScratchNodePtr& top) {
     std::size_t depth;
   };
   std::vector<Level> todo;
-  const auto visit = [&](const ScratchNode& node, std::size_t depth) {
-    if (node.is_file()) bytes_ += scratch_.attributes(node).stx_size;
+  const auto visit = [&](const ScratchNode& node, std::size_t depth) -> Status {
     if (node.is_folder()) todo.push_back({&node, depth});
+    if (!node.is_file()) return {};
+    const auto seen = scratch_.attributes(node);
+    if (!seen) return pass_on(seen.error());
+    bytes_ += seen->stx_size;
+    return {};
   };
-  visit(*top, 1);
+  if (auto status = visit(*top, 1); !status) return status;
   while (!todo.empty()) {
     const Level level = todo.back();
     todo.pop_back();
     if (level.depth > kMaxDepth) return fail(ELOOP, "collect: nested too deeply");
     if (bytes_ > limit_) break;
-    for (const auto& [name, child] : level.folder->children) visit(*child, level.depth + 1);
+    for (const auto& [name, child] : level.folder->children)
+      if (auto status = visit(*child, level.depth + 1); !status) return status;
   }
   if (bytes_ > limit_) return fail(EFBIG, "collect");
   return {};
@@ -107,8 +112,9 @@ Status Collector::copy_file(const ScratchNode& node, int folder, const std::stri
   const auto finish = [&]() -> Status {
     if (auto status = copy_content(scratch_, node, temporary->fd.get()); !status) return status;
     if (::fchmod(temporary->fd.get(), node.mode & 0777) != 0) return fail_errno("fchmod");
-    const Attributes seen = scratch_.attributes(node);
-    const timespec times[2] = {to_timespec(seen.stx_atime), to_timespec(seen.stx_mtime)};
+    const auto seen = scratch_.attributes(node);
+    if (!seen) return pass_on(seen.error());
+    const timespec times[2] = {to_timespec(seen->stx_atime), to_timespec(seen->stx_mtime)};
     if (::futimens(temporary->fd.get(), times) != 0) return fail_errno("futimens");
     // rename(2) replaces a link, and refuses a folder.
     if (::renameat(folder, temporary->name.c_str(), folder, name.c_str()) != 0)

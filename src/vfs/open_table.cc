@@ -91,11 +91,7 @@ Result<OpenTable::Entry*> OpenTable::insert(int fd, DirectoryRef place, std::str
 }
 
 Result<UniqueFd> OpenTable::grant_folder(DirectoryRef folder, std::string path, int flags) {
-  if ((flags & O_PATH) != 0) {
-    auto fd = grant_path(std::move(folder), std::move(path));
-    if (fd) find(*attributes_of(fd->get()))->folder = true;
-    return fd;
-  }
+  if ((flags & O_PATH) != 0) return grant_path(std::move(folder), std::move(path), true);
   if (auto status = make_room(); !status) return pass_on(status.error());
   auto held = folders_.create(flags);
   if (!held) held = create_sealed_file({});
@@ -109,7 +105,7 @@ Result<UniqueFd> OpenTable::grant_folder(DirectoryRef folder, std::string path, 
   return granted;
 }
 
-Result<UniqueFd> OpenTable::grant_path(DirectoryRef place, std::string path) {
+Result<UniqueFd> OpenTable::grant_path(DirectoryRef place, std::string path, bool folder) {
   if (auto status = make_room(); !status) return pass_on(status.error());
   auto held = create_sealed_file({});
   if (!held) return held;
@@ -118,6 +114,7 @@ Result<UniqueFd> OpenTable::grant_path(DirectoryRef place, std::string path) {
   auto entry = insert(held->get(), std::move(place), std::move(path));
   if (!entry) return pass_on(entry.error());
   (*entry)->held = std::move(*held);
+  (*entry)->folder = folder;
   (*entry)->path_only = true;
   return granted;
 }

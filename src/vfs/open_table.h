@@ -45,7 +45,7 @@ class OpenTable {
 
   // `flags`: of open(2).
   Result<UniqueFd> grant_folder(DirectoryRef folder, std::string path, int flags);
-  Result<UniqueFd> grant_path(DirectoryRef place, std::string path);
+  Result<UniqueFd> grant_path(DirectoryRef place, std::string path, bool folder);
   Result<UniqueFd> grant_snapshot(std::string_view content, DirectoryRef place,
                                   const Attributes& attributes, std::string path);
   // `seen`: what the kernel says of the descriptor. Null for what is not in the table.

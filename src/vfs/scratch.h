@@ -51,7 +51,7 @@ class Scratch {
   static std::optional<std::string> path_of(const ScratchNode& node);
 
   // --- nodes
-  Attributes attributes(const ScratchNode& node) const;
+  Result<Attributes> attributes(const ScratchNode& node) const;
   // flags: access mode, O_APPEND, O_TRUNC and other status flags. Permission is the caller's
   // matter.
   Result<UniqueFd> open(const ScratchNodePtr& node, int flags);

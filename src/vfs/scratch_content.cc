@@ -84,7 +84,7 @@ Result<std::vector<ScratchContent::Extent>> read_extents(int fd, std::uint64_t s
 
 }  // namespace
 
-Attributes Scratch::attributes(const ScratchNode& node) const {
+Result<Attributes> Scratch::attributes(const ScratchNode& node) const {
   Attributes result =
       synthetic_attributes(node.mode, node.inode, node.is_link() ? node.target.size() : 0,
                            options_.identity, node.mtime);
@@ -102,7 +102,7 @@ Attributes Scratch::attributes(const ScratchNode& node) const {
   result.stx_blocks = node.content.held / 512;
   if (!node.content.file) return result;
   const auto live = attributes_of(node.content.file.get());
-  if (!live) return result;
+  if (!live) return pass_on(live.error());
   result.stx_size = live->stx_size;
   result.stx_blocks = live->stx_blocks;
   result.stx_atime = live->stx_atime;
@@ -146,17 +146,18 @@ Status Scratch::make_live(const ScratchNodePtr& node) {
 // Turns the memory file of a node that nobody has open into bytes.
 Status Scratch::evict(ScratchNode& node) const {
   ScratchContent& content = node.content;
-  const Attributes seen = attributes(node);
-  if (seen.stx_size > kMaxEvictedSize) return fail(EFBIG, "evict");
-  auto extents = read_extents(content.file.get(), seen.stx_size);
+  const auto seen = attributes(node);
+  if (!seen) return pass_on(seen.error());
+  if (seen->stx_size > kMaxEvictedSize) return fail(EFBIG, "evict");
+  auto extents = read_extents(content.file.get(), seen->stx_size);
   if (!extents) return pass_on(extents.error());
   content.extents = std::move(*extents);
-  content.size = seen.stx_size;
-  content.held = seen.stx_blocks * 512;
+  content.size = seen->stx_size;
+  content.held = seen->stx_blocks * 512;
   node.volume->charged += content.held;
-  node.atime = to_timespec(seen.stx_atime);
-  node.mtime = to_timespec(seen.stx_mtime);
-  node.ctime = to_timespec(seen.stx_ctime);
+  node.atime = to_timespec(seen->stx_atime);
+  node.mtime = to_timespec(seen->stx_mtime);
+  node.ctime = to_timespec(seen->stx_ctime);
   content.file.reset();
   return {};
 }
@@ -182,7 +183,7 @@ void Scratch::release(const ScratchNodePtr& node) {
     given_back_ += content.held;
     content = {};
   } else if (is_sole_description(content.file.get())) {
-    given_back_ += attributes(*node).stx_blocks * 512;
+    if (const auto seen = attributes(*node)) given_back_ += seen->stx_blocks * 512;
     live_.erase(content.file_inode);
     content = {};
   }
@@ -198,9 +199,12 @@ void Scratch::measure() {
       each = live_.erase(each);
       continue;
     }
+    ScratchVolume& volume = *node.volume;
     if (const auto seen = attributes_of(file)) {
-      node.volume->measured += seen->stx_blocks * 512;
-      node.volume->largest = std::max<std::uint64_t>(node.volume->largest, seen->stx_size);
+      volume.measured += seen->stx_blocks * 512;
+      volume.largest = std::max<std::uint64_t>(volume.largest, seen->stx_size);
+    } else {  // all that is left, for what is not known
+      volume.measured += volume.quota - std::min(volume.quota, volume.charged + volume.measured);
     }
     ++each;
   }
@@ -250,11 +254,12 @@ Status Scratch::truncate(const ScratchNodePtr& node, std::uint64_t size) {
     return fail(ENOSPC, "truncate");
   }
   if (auto status = make_live(node); !status) return status;
-  const std::uint64_t before = attributes(*node).stx_blocks;
+  const auto before = attributes(*node);
+  if (!before) return pass_on(before.error());
   if (::ftruncate(node->content.file.get(), static_cast<off_t>(size)) != 0)
     return fail_errno("truncate");
-  const std::uint64_t after = attributes(*node).stx_blocks;
-  given_back_ += (before - std::min(after, before)) * 512;
+  if (const auto after = attributes(*node))
+    given_back_ += (before->stx_blocks - std::min(after->stx_blocks, before->stx_blocks)) * 512;
   return {};
 }
 
@@ -270,7 +275,9 @@ Status Scratch::allocate(const ScratchNodePtr& node, int mode, off_t offset, off
   if (mode != kPunch) {
     const std::uint64_t used = used_of(volume);
     const std::uint64_t left = volume.quota > used ? volume.quota - used : 0;
-    const std::uint64_t own = attributes(*node).stx_blocks * 512;
+    const auto seen = attributes(*node);
+    if (!seen) return pass_on(seen.error());
+    const std::uint64_t own = seen->stx_blocks * 512;
     const auto wanted = static_cast<std::uint64_t>(length);
     if (static_cast<std::uint64_t>(end) > volume.quota || wanted > left + own) {
       refused_ = true;
@@ -285,11 +292,12 @@ Status Scratch::allocate(const ScratchNodePtr& node, int mode, off_t offset, off
 Status Scratch::read_content(const ScratchNode& node,
                              const std::function<bool(std::string_view)>& sink) const {
   constexpr std::uint64_t kPiece = 1 << 16;
-  const std::uint64_t size = attributes(node).stx_size;
+  const auto seen = attributes(node);
+  if (!seen) return pass_on(seen.error());
   std::string piece;
   auto extent = node.content.extents.begin();
-  for (std::uint64_t at = 0; at < size; at += piece.size()) {
-    const std::uint64_t length = std::min(kPiece, size - at);
+  for (std::uint64_t at = 0; at < seen->stx_size; at += piece.size()) {
+    const std::uint64_t length = std::min<std::uint64_t>(kPiece, seen->stx_size - at);
     if (node.content.file) {
       if (auto status = read_range(node.content.file.get(), at, length, piece); !status)
         return status;

@@ -40,13 +40,16 @@ std::optional<std::uint64_t> mark_in(std::string_view line) {
   return start;
 }
 
+// Of a descriptor that was closed, or of a process that ended.
+bool is_gone(int error) { return error == ENOENT || error == ESRCH; }
+
+// EBADF, or ENOLCK where it is not known.
 Result<DescriptorInfo> info_of(FileSystem::GuestFd fd) {
   const std::string path = "../fdinfo/" + std::to_string(fd.number);
   const UniqueFd file(::openat(fd.proc_fd_dir, path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return fail(EBADF, "lock");
   char buffer[4096];
-  const ssize_t size = ::read(file.get(), buffer, sizeof buffer);
-  if (size < 0) return fail(EBADF, "lock");
+  const ssize_t size = file ? ::read(file.get(), buffer, sizeof buffer) : -1;
+  if (size < 0) return fail(is_gone(errno) ? EBADF : ENOLCK, "lock");
   DescriptorInfo info;
   std::string_view rest(buffer, static_cast<std::size_t>(size));
   while (!rest.empty()) {
@@ -94,20 +97,21 @@ void describe_lock(const FileLock& held, struct flock& out) {
 }
 
 // Whether `process` still has the description open by which it set a record lock, or the file where
-// that is not known: with the first close of either, the lock went (fcntl(2)).
+// that is not known: with the first close of either, the lock went (fcntl(2)). What cannot be
+// looked at keeps it.
 bool has_open(pid_t process, std::uint64_t inode, std::uint64_t through) {
   const UniqueFd fds(::open(("/proc/" + std::to_string(process) + "/fd").c_str(),
                             O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Not known: the lock stays.
-  if (!fds) return errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+  if (!fds) return !is_gone(errno);
   const auto entries = list_host_folder(fds.get());
   if (!entries) return true;
   for (const ListEntry& entry : *entries) {
     const auto seen = attributes_at(fds.get(), entry.name.c_str(), true);
+    if (!seen && !is_gone(seen.error().code)) return true;
     if (!seen || seen->stx_ino != inode) continue;
     if (through == 0) return true;
     const auto info = info_of({fds.get(), number_in<int>(entry.name)});
-    if (info && info->description == through) return true;
+    if (info ? info->description == through : info.error().code == ENOLCK) return true;
   }
   return false;
 }
@@ -122,8 +126,9 @@ bool TreeFileSystem::is_held(const FileLock& lock) {
   if (owner.kind == LockOwner::Kind::kProcess)
     return has_open(owner.process, lock.seen_inode, lock.through);
   const UniqueFd fds = open_descriptors_of(owner.process);
+  if (!fds) return !is_gone(errno);
   const auto seen = attributes_at(fds.get(), std::to_string(owner.id).c_str(), true);
-  return seen && seen->stx_ino == lock.seen_inode;
+  return seen ? seen->stx_ino == lock.seen_inode : !is_gone(seen.error().code);
 }
 
 Result<TreeFileSystem::Lockable> TreeFileSystem::lockable(GuestFd fd) {

@@ -124,7 +124,8 @@ Result<Opened> TreeFileSystem::open_path_only(Place place) {
     return Opened{std::move(*handle)};
   }
   std::string path = Resolver::path_of(place);
-  auto fd = table_.grant_path(std::make_shared<const Directory>(std::move(place)), std::move(path));
+  auto fd = table_.grant_path(std::make_shared<const Directory>(std::move(place)), std::move(path),
+                              false);
   if (!fd) return pass_on(fd.error());
   return Opened{std::move(*fd)};
 }

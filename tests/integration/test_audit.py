@@ -218,11 +218,11 @@ for name in {names!r}:
 
     LOOP = "import os\nfor i in range(3000): os.stat('/')\nprint('went on')"
 
-    def written_to(self, shop, options, profile, **kwargs):
+    def written_to(self, shop, options, profile, code=LOOP, **kwargs):
         own = shop.file("own.json", json.dumps({"extends": "python", "audit": {"on_failure": profile}}))
         report = shop.file("report.json", "", 0o666)
         done = subprocess.run(
-            shop.command([PYTHON, "-c", self.LOOP], ["-p", own, "--report", report, *options]),
+            shop.command([PYTHON, "-c", code], ["-p", own, "--report", report, *options]),
             cwd=shop.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, **kwargs)
         return done, read_json(report)
 
@@ -242,6 +242,19 @@ for name in {names!r}:
             self.addCleanup(shop.close)
             done, report = self.written_to(shop, ["--audit", "/dev/full"], profile)
             self.assertSaid(done, report, profile, "audit log: .*No space left")
+
+    # A short log is written at the end alone, when the program has nothing more to be ended for.
+    def test_full_disk_under_a_short_log(self):
+        for profile in ("end", "count"):
+            for collected, what in ((["--collect", "/tmp/none:none"], r"--collect .*; the audit log: "),
+                                    ([], r"^the audit log: ")):
+                shop = Workshop()
+                self.addCleanup(shop.close)
+                done, report = self.written_to(shop, ["--audit", "/dev/full", *collected], profile,
+                                               "print('went on')")
+                self.assertEqual(done.stdout, b"went on\n")
+                self.assertSaid(done, report, profile, "audit log: .*No space left")
+                self.assertRegex(report["reason"], what)
 
     def test_small_disk_keeps_whole_lines(self):
         shop = Workshop()

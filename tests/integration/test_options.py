@@ -330,6 +330,17 @@ open("/tmp/single", "w").write("one file")
             self.assertTrue(run.report["reason"] or not os.path.islink(shop.path + "/out"))
         self.everywhere(check)
 
+    def test_what_cannot_be_collected_is_told(self):
+        def check(shop, backend):
+            code = "for n in 'ac': open('/tmp/' + n, 'w').write(n)"
+            options = [word for n in "abcd" for word in ("--collect", f"/tmp/{n}:{shop.path}/{n}")]
+            run = shop.python(code, options, backend=backend)
+            self.assertEqual((run.status, run.verdict), (0, "exited"))
+            self.assertRegex(run.report["reason"], "^--collect /tmp/b: .*No such file")
+            self.assertEqual([os.path.exists(f"{shop.path}/{n}") for n in "abcd"],
+                             [True, False, True, False])
+        self.everywhere(check)
+
     def test_nothing_is_collected_before_the_end(self):
         def check(shop, backend):
             out = shop.path + "/out"

@@ -205,6 +205,7 @@ void EventLoop::take_signals() {
         begin_suspending();
         break;
       case SIGCONT:
+        if (suspending_since_) continue_the_command();  // the stop is taken back (signal(7))
         parts_.stdio.follow_foreground();
         break;
       default:

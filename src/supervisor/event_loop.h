@@ -131,6 +131,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void begin_suspending();
   void suspend_when_all_stand();
   void stop_with_the_command();
+  void continue_the_command();
   bool all_stand(bool uninterruptible_too) const;
   bool is_for_the_shell(const tracee::Task& task, int signal) const;
   void apply_rlimits();

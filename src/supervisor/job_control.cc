@@ -58,8 +58,12 @@ void EventLoop::suspend_when_all_stand() {
   if (ending_) return suspending_since_.reset();
   const bool stand = all_stand(waited > kShortSleep);
   if (!stand && waited < kLongest) return;
-  suspending_since_.reset();
   if (stand) stop_with_the_command();
+  continue_the_command();
+}
+
+void EventLoop::continue_the_command() {
+  suspending_since_.reset();
   for (const pid_t pid : tasks_.processes()) (void)::kill(pid, SIGCONT);
   continued_at_ = elapsed();
 }

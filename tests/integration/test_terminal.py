@@ -562,6 +562,32 @@ time.sleep(100)
                 os.kill(supervisor, signal.SIGTERM)
         self.everywhere(check, users=False)
 
+    def test_stop_of_a_parent_in_vfork(self):
+        # Its signal waits for it until the child goes on, so that it never stands.
+        def check(shop, backend):
+            command = shop.command([shop.guest("vforks")], ["-q", "--processes", "2"], backend)
+            terminal = self.in_shell(shop, shlex.join(command))
+            terminal.expect(b"ready\r\n")
+            time.sleep(0.15)
+            terminal.type(b"\x1a")
+            terminal.expect(b"Stopped")
+            terminal.expect(b"shell$ ")
+            terminal.type(b"fg\n")
+            terminal.expect(b"on\r\n")
+            terminal.expect(b"shell$ ")
+        self.everywhere(check, users=False)
+
+    def test_a_stop_is_taken_back_while_it_is_under_way(self):
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [shop.guest("vforks")], ["--processes", "2"])
+            terminal.expect(b"ready\r\n")
+            for each in signal.SIGTSTP, signal.SIGCONT:
+                terminal.process.send_signal(each)
+                time.sleep(0.05)
+            terminal.expect(b"on\r\n")
+            self.assertEqual(terminal.end()[0], 0)
+        self.everywhere(check, users=False)
+
     def test_what_others_stop_others_continue(self):
         code = "import os; os.write(1, b'%d\\n' % os.getpid()); print(repr(input()))"
 

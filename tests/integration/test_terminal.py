@@ -562,6 +562,44 @@ time.sleep(100)
                 os.kill(supervisor, signal.SIGTERM)
         self.everywhere(check, users=False)
 
+    def test_stops_by_one_process_and_then_by_another(self):
+        # Each one stops for the key while the other ignores it.
+        code = """
+import os, signal, sys
+ends = os.pipe()
+child = os.fork()
+if child == 0:
+    os.write(1, b"ready\\n")
+    os.read(ends[0], 1)
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    os.write(1, b"ignores\\n")
+    os.read(ends[0], 1)
+    os._exit(0)
+signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+sys.stdin.readline()
+signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+os.write(ends[1], b"x")
+sys.stdin.readline()
+os.write(ends[1], b"x")
+os.write(1, b"on\\n")
+"""
+        def check(shop, backend):
+            script = shop.file("turns.py", code)
+            command = shop.command([PYTHON, script], ["-q", "--processes", "2"], backend)
+            terminal = self.in_shell(shop, shlex.join(command))
+            for said in b"ready\r\n", b"ignores\r\n":
+                terminal.expect(said)
+                time.sleep(0.15)
+                terminal.type(b"\x1a")
+                terminal.expect(b"Stopped")
+                terminal.expect(b"shell$ ")
+                terminal.type(b"fg\n")
+                terminal.expect(b"\n")
+                time.sleep(0.15)
+                terminal.type(b"\n")
+            terminal.expect(b"on\r\n")
+        self.everywhere(check, users=False)
+
     def test_stop_of_a_parent_in_vfork(self):
         # Its signal waits for it until the child goes on, so that it never stands.
         def check(shop, backend):

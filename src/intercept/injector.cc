@@ -296,11 +296,7 @@ Status InjectedCalls::interrupted() {
 
 Status InjectedCalls::enter_next(std::uint64_t number, const Arguments& arguments) {
   tracee::Registers registers = saved_;
-  if (at_entry_) {
-    registers.set_syscall(number, arguments);
-  } else {
-    registers.rewind_to_syscall(number, arguments);
-  }
+  registers.rewind_to_syscall(number, arguments);
   if (Status restored = restore_signals(); !restored) return restored;
   return registers.apply_to(tid_);
 }
@@ -511,15 +507,14 @@ Result<std::int64_t> Injector::place_arguments(pid_t tid, InjectedCalls& calls,
 Result<std::int64_t> Injector::execute(const SyscallEvent& call, const Execute& effect) {
   Result<InjectedCalls> calls = InjectedCalls::at_entry(call, traits_);
   if (!calls) return tl::make_unexpected(calls.error());
-  const auto refuse = [&](std::int64_t error) -> Result<std::int64_t> {
-    if (Status finished = calls->finish(error); !finished) {
-      return tl::make_unexpected(finished.error());
-    }
-    return error;
-  };
   Result<std::int64_t> number = receive(call.tid, *calls, effect.program.get(), true);
-  if (!number) return number;
-  if (is_error(*number)) return refuse(*number);
+  if (!number || is_error(*number)) return finished(*calls, number);
+  const auto refuse = [&](std::int64_t error) -> Result<std::int64_t> {
+    Result<std::int64_t> closed =
+        calls->perform(SYS_close, {static_cast<std::uint64_t>(*number), 0, 0, 0, 0, 0});
+    if (!closed) return closed;
+    return finished(*calls, error);
+  };
   std::uint64_t argv = effect.argv;
   if (!effect.leading_arguments.empty()) {
     Result<std::int64_t> placed = place_arguments(call.tid, *calls, effect);

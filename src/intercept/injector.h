@@ -57,7 +57,7 @@ class InjectedCalls {
   // The program's registers, as its call leaves them when a signal ends its wait: the kernel enters
   // it again, or makes EINTR of it, on the way out. The task must be told to stop before.
   Status interrupted();
-  // The program's registers, but it enters this call when it is resumed.
+  // The program's registers, but it enters this call when it is resumed. Behind another call only.
   Status enter_next(std::uint64_t number, const Arguments& arguments);
   const tracee::Registers& saved() const { return saved_; }
 

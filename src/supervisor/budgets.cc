@@ -141,7 +141,7 @@ void EventLoop::apply_rlimits() {
       data_limit_ = *data;
     }
     const std::uint64_t file = parts_.files.file_size_limit();
-    if (!alone || file > file_limit_ || differs(file, file_limit_)) {
+    if (!alone || file != file_limit_) {
       set_soft_limit(tgid, RLIMIT_FSIZE, std::min(file, most.file));
       file_limit_ = file;
     }

@@ -237,6 +237,26 @@ for free in (os.unlink, lambda name: os.truncate(name, 0)):
         self.everywhere(check, users=False)
 
     # Open: what a volume holds is measured at intervals that depend on the memory budget alone, and
+    # Found as 150,000 bytes too many: a limit that was a little too high was left as it was.
+    def test_quota_holds_for_files_that_took_turns(self):
+        code = """
+import os, time
+first, second = (os.open("/tmp/" + name, os.O_WRONLY | os.O_CREAT) for name in "ab")
+os.write(first, bytes(2 << 20))
+os.write(second, bytes((2 << 20) - 150_000))
+time.sleep(0.3)
+os.write(second, bytes(3 << 20))
+time.sleep(0.3)
+try:
+    while True: os.write(second, bytes(1 << 20))
+except OSError: print(sum(os.fstat(fd).st_size for fd in (first, second)))
+"""
+        def check(shop, backend):
+            run = shop.python(code, ["--scratch", "/tmp=8M"], backend=backend)
+            self.assertLessEqual(int(run.out), 8 * MIB)
+            self.assertGreater(int(run.out), 8 * MIB - 64 * 1024)
+        self.everywhere(check, users=False)
+
     # RLIMIT_FSIZE bounds each file, not their sum: in between every new file may have the whole quota.
     @unittest.expectedFailure
     def test_quota_holds_for_many_files_together(self):

@@ -123,6 +123,7 @@ class Workshop:
         """The bare run, with the environment that vitrine gives its guests."""
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp"}
         kwargs["timeout"] = SLOW * kwargs.get("timeout", 60)
+        Case.controls += 1
         return subprocess.run(self.as_user(command), env=environment, cwd=self.path,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
@@ -179,6 +180,11 @@ class Case(unittest.TestCase):
     style methods with `self.everywhere(function)`."""
 
     maxDiff = None
+    controls = 0  # of all tests: natively, or with one defence off, the same thing succeeds
+
+    def control(self):
+        """Says of what is no run by Workshop.native that it is a control (adversarial/rows.py)."""
+        Case.controls += 1
 
     def everywhere(self, check, backends=BACKENDS, users=True):
         identities = [None]

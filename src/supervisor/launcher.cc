@@ -134,6 +134,14 @@ bool is_unknown(int resource) {
                             resource == RLIMIT_RTPRIO || resource == RLIMIT_SIGPENDING);
 }
 
+// Looked at again: a filter around us may answer as if a limit had been set.
+bool set_limit(__rlimit_resource which, const rlimit& wanted) {
+  rlimit found{};
+  if (::setrlimit(which, &wanted) != 0 || ::getrlimit(which, &found) != 0) return false;
+  errno = EIO;
+  return found.rlim_cur <= wanted.rlim_cur && found.rlim_max <= wanted.rlim_max;
+}
+
 bool set_limits(const LaunchPlan& plan) {
   for (const auto& [resource, value] : plan.limits) {
     rlimit current{};
@@ -141,9 +149,18 @@ bool set_limits(const LaunchPlan& plan) {
     if (::getrlimit(which, &current) != 0) return false;
     const rlimit lower{std::min(value.rlim_cur, current.rlim_max),
                        std::min(value.rlim_max, current.rlim_max)};
-    if (::setrlimit(which, &lower) != 0 && !is_unknown(resource)) return false;
+    if (!set_limit(which, lower) && !is_unknown(resource)) return false;
   }
   return true;
+}
+
+// No file of the kernel's says what a ruleset forbids a task, but none of ours allows to read the
+// root.
+bool restrict_files(int ruleset) {
+  if (::syscall(SYS_landlock_restrict_self, ruleset, 0) != 0) return false;
+  const int root = ::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  errno = EPERM;
+  return root < 0;
 }
 
 long install(const LaunchPlan& plan, unsigned long flags) {
@@ -219,9 +236,7 @@ bool own_descriptors(const ChildImage& image) {
   // The change of ids closed this process to everyone without CAP_SYS_PTRACE until it executes.
   check(image, kIdentity, !plan.share_identity || ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0);
   check(image, kNoNewPrivs, ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-  check(image, kLandlock,
-        plan.landlock_ruleset < 0 ||
-            ::syscall(SYS_landlock_restrict_self, plan.landlock_ruleset, 0) == 0);
+  check(image, kLandlock, plan.landlock_ruleset < 0 || restrict_files(plan.landlock_ruleset));
   const long listener = install_filter(plan);
   // EINVAL: the flag is not known; EBUSY: another filter around this process has the only listener.
   const bool for_the_listener = plan.listener && (errno == EINVAL || errno == EBUSY);

@@ -1,18 +1,27 @@
 """The threat model row by row: which tests stand for each, and a table of how they went.
 
-    python3 -B rows.py             runs all of them and prints the table
-    python3 -B rows.py 11 18 35    those rows
+    python3 -B rows.py [--long] [ROW...]     runs all of them, or those of these rows, and prints the table
+    python3 -B rows.py --stress [MINUTES]    random calls, then thousands of runs, many at once and one of
+                                             MINUTES (60) on each backend (tests/soak.py); no table
 
 A row is `ok` for a backend when every run of its tests there passed; `control` is what natively succeeds, or
-with one defence off. (VITRINE, GUESTS and VITRINE_LONG as harness.py has them.)"""
+with one defence off: a row that has none fails.
 
+--long (VITRINE_LONG=1 for a test by itself) makes them thorough rather than quick, an hour or two in all: 10^8
+changes of a path (11), a minute of signals with SA_RESTART and one without (13), 10^5 traps and frames (21), 10^5
+threads (22), half a minute of each flood (33), 10^4 children (37), 10 GiB of output (38), each error at each
+occurrence of each call (3). (VITRINE and GUESTS as harness.py has them.)"""
+
+import argparse
 import collections
+import os
+import subprocess
 import sys
 import unittest
 
 sys.path[:0] = ["..", "../integration"]
 
-from harness import BACKENDS  # noqa: E402
+from harness import BACKENDS, Case  # noqa: E402
 
 # Row, what it says, and the tests: "module.Class" or "module.Class.test".
 ROWS = {
@@ -101,11 +110,12 @@ ROWS = {
 
 
 class Outcomes(unittest.TextTestResult):
-    """By test and backend: did it pass everywhere?"""
+    """By test and backend: did it pass everywhere? And was there a control?"""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.by_backend = collections.defaultdict(dict)
+        self.controls = 0
 
     def note(self, test, column, passed):
         columns = self.by_backend[test.id()]
@@ -113,11 +123,18 @@ class Outcomes(unittest.TextTestResult):
 
     def startTest(self, test):
         super().startTest(test)
-        self.note(test, "control", True)
+        self.controls = Case.controls
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        if Case.controls > self.controls:
+            self.note(test, "control", True)
 
     def addSubTest(self, test, subtest, error):
         super().addSubTest(test, subtest, error)
-        self.note(test, subtest.params.get("backend", "control"), error is None)
+        column = subtest.params.get("backend")
+        if column or error is not None:
+            self.note(test, column or "control", error is None)
 
     def addFailure(self, test, error):
         super().addFailure(test, error)
@@ -127,10 +144,6 @@ class Outcomes(unittest.TextTestResult):
         super().addError(test, error)
         self.note(test, "control", False)
 
-    def addSkip(self, test, reason):
-        super().addSkip(test, reason)
-        self.by_backend[test.id()]["control"] = None
-
 
 def tests_of(suite):
     for item in suite:
@@ -138,35 +151,55 @@ def tests_of(suite):
 
 
 def cell(outcomes, ids, column):
-    known = [outcomes.by_backend[i].get(column, "none") for i in ids]
-    known = [passed for passed in known if passed != "none"]
-    if not known or all(passed is None for passed in known):
-        return "-"
-    return "ok" if all(passed is not False for passed in known) else "FAILED"
+    known = [outcomes.by_backend[i][column] for i in ids if column in outcomes.by_backend[i]]
+    return "-" if not known else "ok" if all(known) else "FAILED"
 
 
-def main(numbers):
-    rows = {number: ROWS[number] for number in numbers or ROWS}
-    loader = unittest.TestLoader()
-    ids = {number: [t.id() for name in names for t in tests_of(loader.loadTestsFromName(name))]
-           for number, (_, names) in rows.items()}
-    wanted = dict.fromkeys(name for _, names in rows.values() for name in names)
-    suite = unittest.TestSuite()
-    seen = set()
-    for name in wanted:
-        for test in tests_of(loader.loadTestsFromName(name)):
-            if test.id() not in seen:
-                suite.addTest(test)
-                seen.add(test.id())
-    runner = unittest.TextTestRunner(stream=sys.stderr, verbosity=1, resultclass=Outcomes)
-    outcomes = runner.run(suite)
+def table(rows, ids, outcomes):
     columns = ("control", *BACKENDS)
     print("| row | | " + " | ".join(columns) + " |\n| ---: | --- |" + " --- |" * len(columns))
+    wrong = 0
     for number, (what, _) in rows.items():
         cells = [cell(outcomes, ids[number], column) for column in columns]
+        wrong += cells.count("ok") != len(cells)
         print(f"| {number} | {what} | " + " | ".join(cells) + " |")
-    return 0 if outcomes.wasSuccessful() and not loader.errors else 1
+    return wrong
+
+
+def run(numbers):
+    rows = {number: ROWS[number] for number in numbers or ROWS}
+    loader = unittest.TestLoader()
+    tests = {number: [t for name in names for t in tests_of(loader.loadTestsFromName(name))]
+             for number, (_, names) in rows.items()}
+    each = {test.id(): test for of_row in tests.values() for test in of_row}
+    runner = unittest.TextTestRunner(stream=sys.stderr, verbosity=1, resultclass=Outcomes)
+    outcomes = runner.run(unittest.TestSuite(each.values()))
+    ids = {number: [test.id() for test in of_row] for number, of_row in tests.items()}
+    wrong = table(rows, ids, outcomes)
+    return 0 if outcomes.wasSuccessful() and not loader.errors and wrong == 0 else 1
+
+
+def stress(minutes):
+    os.environ["VITRINE_LONG"] = "1"
+    random = subprocess.run([sys.executable, "-B", "-m", "unittest", "-v", "test_random"], check=False)
+    soak = subprocess.run([sys.executable, "-B", "soak.py", "--minutes", str(minutes)], cwd="..", check=False)
+    return random.returncode or soak.returncode
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("rows", nargs="*", type=int, choices=[[], *ROWS], metavar="ROW")
+    options.add_argument("--long", action="store_true")
+    options.add_argument("--stress", nargs="?", type=float, const=60, metavar="MINUTES")
+    options = options.parse_args()
+    # For the soak's folder as well.
+    os.environ["PYTHONPATH"] = os.path.abspath("..") + os.pathsep + os.environ.get("PYTHONPATH", "")
+    if options.stress is not None:
+        return stress(options.stress)
+    if options.long:
+        os.environ["VITRINE_LONG"] = "1"
+    return run(options.rows)
 
 
 if __name__ == "__main__":
-    sys.exit(main([int(word) for word in sys.argv[1:]]))
+    sys.exit(main())

@@ -49,7 +49,7 @@ def can_enter():
 
 @unittest.skipIf(can_enter(), can_enter())
 class Faults(Case):
-    def attempt(self, shop, backend, rules, words=WORDS):
+    def attempt(self, shop, backend, rules, words=WORDS, absent=""):
         """What the command found, or None where nothing of it ran."""
         report = shop.file("report.json", "", 0o666)
         filter_file = shop.file("rules", "default allow\nforeign allow\n" + rules)
@@ -57,7 +57,8 @@ class Faults(Case):
                 shop.vitrine, "-q", "--backend", backend, "--wall", "5s", "--report", report, "--",
                 shop.guest("calls"), *words]
         start = time.monotonic()
-        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                              env=dict(os.environ, VITRINE_TEST_ABSENT=absent))
         seconds = time.monotonic() - start
         found = [int(text) for text in done.stdout.split()]
         return done.returncode, found, seconds, done.stderr
@@ -137,6 +138,22 @@ class Faults(Case):
             for wall in walls:
                 status, found, _, err = self.attempt(shop, backend, wall + "\n")
                 self.assertEqual((status, found), (125, []), (wall, err))
+        self.everywhere(check, users=False)
+
+    # A step that is answered as if it had been done: limits and Landlock were believed.
+    def test_a_wall_that_is_only_said_to_stand_is_a_refusal(self):
+        no_privileges = "rule 0 prctl 0 0xffffffff 38"
+        walls = [(no_privileges, ""), (no_privileges, "landlock"), ("rule 0 seccomp", ""),
+                 ("rule 0 landlock_restrict_self", ""), ("rule-ne 0 prlimit64 2 0", ""),
+                 ("rule 0 setresuid\nrule 0 setresgid\nrule 0 capset", "")]
+
+        def check(shop, backend):
+            for wall, absent in walls:
+                if backend == "syscall" and "seccomp" in wall:
+                    continue  # there is no filter
+                status, found, _, err = self.attempt(shop, backend, wall + "\n", absent=absent)
+                self.assertEqual((status, found), (125, []), (wall, err))
+            self.assertEqual(self.attempt(shop, backend, "", absent="landlock")[:2], (0, WALLS))
         self.everywhere(check, users=False)
 
     # Found as 125 where parent and child share their descriptors: the step that failed could not be told.

@@ -147,6 +147,9 @@ bool set_limits(const LaunchPlan& plan) {
     rlimit current{};
     const auto which = static_cast<__rlimit_resource>(resource);
     if (::getrlimit(which, &current) != 0) return false;
+    // A caller's 0 is no 1 (see launch_limits): raised by who may.
+    if (resource == RLIMIT_CORE && current.rlim_max < value.rlim_max && set_limit(which, value))
+      continue;
     const rlimit lower{std::min(value.rlim_cur, current.rlim_max),
                        std::min(value.rlim_max, current.rlim_max)};
     if (!set_limit(which, lower) && !is_unknown(resource)) return false;

@@ -29,6 +29,8 @@ Status lower_limit(Context& context, pid_t tgid, int resource, rlimit wanted) {
   if (wanted.rlim_cur > wanted.rlim_max) return fail(EINVAL, "prlimit");
   // The supervisor may be root: what the kernel would let root do is not the program's.
   if (wanted.rlim_max > current.rlim_max) return fail(EPERM, "prlimit");
+  // It is 1 (launch_limits): with 0, a core_pattern that is a pipe would get a core.
+  if (resource == RLIMIT_CORE) return {};
   const rlim_t chosen = wanted.rlim_cur;
   const std::optional<std::uint64_t> moving = context.budget.moving_limit(tgid, resource);
   if (moving) {

@@ -146,7 +146,7 @@ class Outside(Case):
     def state(self, pid):
         """Whatever of a process somebody else could change."""
         with open(f"/proc/{pid}/limits", encoding="ascii") as limits, open(f"/proc/{pid}/status", encoding="latin-1") as status:
-            lines = [line for line in status if line.startswith(("State", "Sig", "Shd", "Cpus_allowed:", "TracerPid"))]
+            lines = [line for line in status if line.startswith(("State", "SigPnd", "ShdPnd", "Cpus_allowed:", "TracerPid"))]
             lines = [line.replace("R (running)", "S (sleeping)") for line in lines]
             return [limits.read(), lines, os.getpriority(os.PRIO_PROCESS, pid), os.sched_getscheduler(pid),
                     self.libc.syscall(252, 1, pid)]  # ioprio_get

@@ -12,19 +12,14 @@ namespace {
 
 constexpr std::uint64_t kLimitStep = 256ULL * 1024;  // smaller changes are not worth a system call
 
+// `verdict`: what Budget::spent gives.
 std::string reason_for(Verdict verdict, const Limits& limits, bool scratch_is_spent) {
-  switch (verdict) {
-    case Verdict::kWallLimit:
-      return "the wall-clock budget of " + format_duration(*limits.wall) + " is used up";
-    case Verdict::kCpuLimit:
-      return "the CPU budget of " + format_duration(*limits.cpu) + " is used up";
-    case Verdict::kMemoryLimit:
-      return scratch_is_spent ? "more was stored in scratch than it holds"
-                              : "more memory than the budget of " +
-                                    format_size(*limits.memory_bytes) + " was used";
-    default:
-      return "a budget is used up";
-  }
+  if (verdict == Verdict::kWallLimit)
+    return "the wall-clock budget of " + format_duration(*limits.wall) + " is used up";
+  if (verdict == Verdict::kCpuLimit)
+    return "the CPU budget of " + format_duration(*limits.cpu) + " is used up";
+  if (scratch_is_spent) return "more was stored in scratch than it holds";
+  return "more memory than the budget of " + format_size(*limits.memory_bytes) + " was used";
 }
 
 bool differs(std::uint64_t a, std::uint64_t b) {
@@ -38,17 +33,10 @@ void set_soft_limit(pid_t tgid, __rlimit_resource resource, std::uint64_t value)
   (void)::prlimit(tgid, resource, &limit, nullptr);
 }
 
-const char* limit_word(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kWallLimit:
-      return "wall";
-    case Verdict::kCpuLimit:
-      return "cpu";
-    case Verdict::kMemoryLimit:
-      return "memory";
-    default:
-      return "output";
-  }
+const char* limit_word(Verdict verdict, bool scratch_is_spent) {
+  if (verdict == Verdict::kWallLimit) return "wall";
+  if (verdict == Verdict::kCpuLimit) return "cpu";
+  return scratch_is_spent ? "scratch" : "memory";
 }
 
 }  // namespace
@@ -66,7 +54,7 @@ void EventLoop::look_at_budgets(bool now) {
   if (!ending_) {
     if (const std::optional<Verdict> spent = budget_.spent(time, last_measured_)) {
       const bool of_scratch = last_measured_.scratch > budget_.scratch_ceiling();
-      const char* const limit = of_scratch ? "scratch" : limit_word(*spent);
+      const char* const limit = limit_word(*spent, of_scratch);
       parts_.tally.limit_hit(limit);
       record_limit(limit, true);
       return end_run(*spent, reason_for(*spent, limits(), of_scratch));
@@ -188,12 +176,10 @@ void EventLoop::inherit_limits(const tracee::Task& task) {
 }
 
 // Whether what bounds files now is what the program set itself.
-bool EventLoop::is_own_file_limit(pid_t tid) const {
-  const tracee::Task* task = tasks_.find(tid);
-  if (task == nullptr) return false;
-  const std::uint64_t own = own_file_limit(task->tgid);
+bool EventLoop::is_own_file_limit(pid_t tgid) const {
+  const std::uint64_t own = own_file_limit(tgid);
   rlimit limit{};
-  return own != UINT64_MAX && ::prlimit(task->tgid, RLIMIT_FSIZE, nullptr, &limit) == 0 &&
+  return own != UINT64_MAX && ::prlimit(tgid, RLIMIT_FSIZE, nullptr, &limit) == 0 &&
          limit.rlim_cur >= own;
 }
 

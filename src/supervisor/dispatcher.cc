@@ -80,7 +80,7 @@ Dispatcher::Dispatcher(const Parts& parts, vfs::DirectoryRef working_directory)
 }
 
 void Dispatcher::task_started(const tracee::Task& task) {
-  (void)fs_of(task.tid);
+  (void)fs_of(task);
   if (task.tid != task.tgid || programs_.contains(task.tgid)) return;
   if (const auto parent = programs_.find(task.parent); parent != programs_.end()) {
     programs_[task.tgid] = std::string(parent->second);
@@ -88,15 +88,16 @@ void Dispatcher::task_started(const tracee::Task& task) {
 }
 
 void Dispatcher::task_ended(const tracee::Task& task) {
-  forget_wait(task.tid);
+  forget_wait(task);
   fs_.erase(task.tid);
   expected_.erase(task.tid);
   if (task.tid == task.tgid) programs_.erase(task.tgid);
 }
 
-void Dispatcher::task_renamed(pid_t former, pid_t tid) {
+void Dispatcher::task_renamed(pid_t former, const tracee::Task& task) {
+  const pid_t tid = task.tid;
   // The leader that waited is gone, without a word of its end.
-  forget_wait(tid);
+  forget_wait(task);
   if (former == tid) return;
   if (const auto fs = fs_.find(former); fs != fs_.end()) {
     fs_[tid] = fs->second;
@@ -149,24 +150,22 @@ std::string Dispatcher::working_directory(pid_t tgid) const {
 }
 
 // Threads share it, a new process starts with a copy of its parent's (clone(2), CLONE_FS).
-std::shared_ptr<syscalls::FsContext> Dispatcher::fs_of(pid_t tid) {
-  if (const auto known = fs_.find(tid); known != fs_.end()) return known->second;
-  std::shared_ptr<syscalls::FsContext> made;
-  const tracee::Task* task = parts_.tasks.find(tid);
+std::shared_ptr<syscalls::FsContext> Dispatcher::fs_of(const tracee::Task& task) {
+  if (const auto known = fs_.find(task.tid); known != fs_.end()) return known->second;
   const auto find_in = [&](pid_t tgid) -> std::shared_ptr<syscalls::FsContext> {
     for (const pid_t other : parts_.tasks.threads(tgid)) {
       if (const auto fs = fs_.find(other); fs != fs_.end()) return fs->second;
     }
     return nullptr;
   };
-  if (task != nullptr) made = find_in(task->tgid);
+  std::shared_ptr<syscalls::FsContext> made = find_in(task.tgid);
   if (made == nullptr) {
-    const auto parent = task != nullptr ? find_in(task->parent) : nullptr;
+    const auto parent = find_in(task.parent);
     made = parent != nullptr ? std::make_shared<syscalls::FsContext>(*parent)
                              : std::make_shared<syscalls::FsContext>(
                                    syscalls::FsContext{first_working_directory_, 022});
   }
-  fs_[tid] = made;
+  fs_[task.tid] = made;
   return made;
 }
 
@@ -209,7 +208,7 @@ Answer Dispatcher::decide(const DecodedCall& call, tracee::Task& task) {
   }
   const syscalls::Handler handler = syscalls::find_handler(*call.row);
   if (handler == nullptr) return by_disposition(call);
-  const std::shared_ptr<syscalls::FsContext> fs = fs_of(task.tid);
+  const std::shared_ptr<syscalls::FsContext> fs = fs_of(task);
   const tracee::RemoteMemory memory(task.tid);
   syscalls::Context context{call,         memory,          parts_.tasks,  task,    *fs,
                             parts_.files, parts_.affinity, parts_.budget, sockets_};
@@ -324,7 +323,7 @@ Status Dispatcher::dispatch(intercept::Stop stop, Nanoseconds now) {
     if (!added) return {};  // gone: nobody waits for an answer
     task = *added;
   }
-  forget_wait(event.tid);
+  forget_wait(*task);
   Waiting taken{std::move(stop), tracee::decode(event, tracee::RemoteMemory(event.tid)), now, {}};
   sightings_.clear();
   Answer answer = decide(taken.call, *task);
@@ -377,9 +376,9 @@ Status Dispatcher::restart_waiting(pid_t tgid) {
 
 // A task makes one call at a time: a signal has taken it out of the one that waited, or its end
 // has. It made that call all the same.
-void Dispatcher::forget_wait(pid_t tid) {
-  parts_.files.forget_wait(tid);
-  const auto of_task = [&](const Waiting& each) { return each.call.event.tid == tid; };
+void Dispatcher::forget_wait(const tracee::Task& task) {
+  parts_.files.forget_wait(task.tid);
+  const auto of_task = [&](const Waiting& each) { return each.call.event.tid == task.tid; };
   const auto waited = std::find_if(waiting_.begin(), waiting_.end(), of_task);
   if (waited == waiting_.end()) return;
   Decided decided;
@@ -387,10 +386,8 @@ void Dispatcher::forget_wait(pid_t tid) {
   decided.call = std::move(waited->call);
   decided.decision = std::move(waited->decision);
   waiting_.erase(waited);
-  const tracee::Task* task = parts_.tasks.find(tid);
-  if (task == nullptr) return;
   const Nanoseconds took = parts_.budget.elapsed() - decided.time;
-  record(std::move(decided), *task, {.known = false, .delivered = false}, took);
+  record(std::move(decided), task, {.known = false, .delivered = false}, took);
 }
 
 Status Dispatcher::finish(Waiting taken, tracee::Task& task, Answer answer) {

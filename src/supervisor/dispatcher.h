@@ -51,7 +51,7 @@ class Dispatcher {
   void task_started(const tracee::Task& task);
   void task_ended(const tracee::Task& task);
   // exec by a thread that was not the leader: it goes on under the leader's id.
-  void task_renamed(pid_t former, pid_t tid);
+  void task_renamed(pid_t former, const tracee::Task& task);
   // Guest path of a process's working directory.
   std::string working_directory(pid_t tgid) const;
   // Guest path of the program that a process executes.
@@ -88,7 +88,7 @@ class Dispatcher {
     std::string name;
   };
   Status finish(Waiting taken, tracee::Task& task, syscalls::Answer answer);
-  void forget_wait(pid_t tid);
+  void forget_wait(const tracee::Task& task);
   syscalls::Answer decide(const DecodedCall& call, tracee::Task& task);
   std::optional<syscalls::Answer> restricted(const DecodedCall& call) const;
   syscalls::Answer by_disposition(const DecodedCall& call) const;
@@ -98,7 +98,7 @@ class Dispatcher {
   void write_record(const Decided& decided, const tracee::Task& task,
                     std::optional<std::int64_t> result, std::optional<Nanoseconds> took);
   std::string resolved_path(const DecodedCall& call) const;
-  std::shared_ptr<syscalls::FsContext> fs_of(pid_t tid);
+  std::shared_ptr<syscalls::FsContext> fs_of(const tracee::Task& task);
 
   Parts parts_;
   syscalls::SocketTable sockets_;

@@ -220,7 +220,7 @@ void EventLoop::take_signals() {
 void EventLoop::forward(int signal) {
   if (++forwarded_ > 1 || ending_) return kill_tree();
   // Its process group is its own while it has not been reaped, which is our doing alone.
-  if (::kill(-launched_.pid, signal) != 0) (void)::kill(launched_.pid, signal);
+  (void)::kill(-launched_.pid, signal);
 }
 
 void EventLoop::pump_output() {

@@ -137,7 +137,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void apply_rlimits();
   bool raise_file_limit(pid_t tgid);
   void inherit_limits(const tracee::Task& task);
-  bool is_own_file_limit(pid_t tid) const;
+  bool is_own_file_limit(pid_t tgid) const;
   void end_run(Verdict verdict, std::string reason);
   void kill_tree();
   void fail_internally(const Error& error);

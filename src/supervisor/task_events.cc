@@ -191,7 +191,7 @@ void EventLoop::on_exec(pid_t tid, pid_t former) {
   tasks_.collapse_to_leader(tid, former);
   // First: of a leader that was in a call it tells what that was.
   parts_.interceptor.task_executed(former, tid);
-  dispatcher_.task_renamed(former, tid);
+  dispatcher_.task_renamed(former, *tasks_.find(tid));
   parts_.placement.task_executed(former, tid);
   if (!command_runs_) {
     if (Status verified = verify_from_outside(tid); !verified) {
@@ -240,10 +240,10 @@ void EventLoop::name_task(pid_t tid, const std::string& name) {
 // from within the write, so the task stops right behind it and its result can still be replaced: by
 // another attempt where there is more room by now.
 bool EventLoop::turned_into_no_space(pid_t tid) {
-  if (is_own_file_limit(tid)) return false;
-  Result<tracee::Registers> registers = tracee::Registers::of(tid);
   const Task* task = tasks_.find(tid);
-  if (task == nullptr || !registers || registers->result() != -EFBIG) return false;
+  if (task == nullptr || is_own_file_limit(task->tgid)) return false;
+  Result<tracee::Registers> registers = tracee::Registers::of(tid);
+  if (!registers || registers->result() != -EFBIG) return false;
   // Not behind a call: somebody sent the signal, and the register is the program's own.
   if (static_cast<std::int64_t>(registers->syscall_number()) < 0) return false;
   const bool again = raise_file_limit(task->tgid);

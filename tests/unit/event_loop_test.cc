@@ -131,6 +131,7 @@ class Recorder final : public intercept::Interceptor {
   void task_executed(pid_t, pid_t) override {}
   bool sibling_executes(pid_t, pid_t tid) const override { return tid == beside_execution; }
   void name_task(pid_t, const std::string&) override {}
+  void observe(const Observer& observer) override { observer_ = observer; }
   int pollable_fd() const override { return -1; }
   Result<std::optional<Stop>> next() override { return std::nullopt; }
   Result<Outcome> apply(Stop stop, Effect effect) override {
@@ -160,6 +161,7 @@ class Recorder final : public intercept::Interceptor {
   bool fails = false;          // to answer
   bool foreign = false;        // the calls' ABI
   std::function<void(pid_t)> when_stopped;
+  Observer observer_;
   std::unordered_map<std::uint64_t, std::array<std::uint64_t, 6>> arguments;  // by call
 
  private:
@@ -167,14 +169,31 @@ class Recorder final : public intercept::Interceptor {
   std::vector<std::pair<std::string, pid_t>> done_;
 };
 
+// Keeps the task of each call that was written.
+class CallLog final : public audit::AuditSink {
+ public:
+  audit::Level level() const override { return audit::Level::kAll; }
+  bool wants_lookups() const override { return false; }
+  void write(const audit::StartRecord&) override {}
+  void write(const audit::SyscallRecord& record) override { tids.push_back(record.tid); }
+  void write(const audit::ProcessRecord&) override {}
+  void write(const audit::SignalRecord&) override {}
+  void write(const audit::LimitRecord&) override {}
+  void write(const audit::SampleRecord&) override {}
+  Status finish(const Report&) override { return {}; }
+  Status health() const override { return {}; }
+
+  std::vector<std::int64_t> tids;
+};
+
 // The loop relays them, and gives up what nobody writes to any more.
 class StandardDescriptors {
  public:
-  StandardDescriptors() {
+  explicit StandardDescriptors(int output) {
     const UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
     for (int number = 0; number < 3; ++number) {
       kept_[static_cast<std::size_t>(number)].reset(::fcntl(number, F_DUPFD_CLOEXEC, 3));
-      ::dup2(nothing.get(), number);
+      ::dup2(number == 1 && output >= 0 ? output : nothing.get(), number);
     }
   }
   ~StandardDescriptors() {
@@ -281,16 +300,17 @@ class EventLoopTest : public testing::Test {
     return ending;
   }
   Ending run_script(const Guest& guest) {
-    const StandardDescriptors own;
+    const StandardDescriptors own(output_);
     auto stdio = Stdio::create();
     EXPECT_TRUE(stdio);
-    const std::unique_ptr<audit::AuditSink> audit = audit::make_null_sink();
+    guest_output_ = (*stdio)->guest_ends()[1];
     Launched launched;
     launched.pid = guest.pid();
     EventLoop loop(
-        {*policy_, recorder_, *files_, *audit, tally_, placement_, **stdio, signals_.get(),
+        {*policy_, recorder_, *files_, *audit_, tally_, placement_, **stdio, signals_.get(),
          self_.get(), program_path, "", -1, false, [this] { return next(); }},
         std::move(launched), files_->root());
+    loop_ = &loop;
     quiet_until_ = {};
     ::kill(::getpid(), SIGCHLD);
     return loop.run();
@@ -303,9 +323,13 @@ class EventLoopTest : public testing::Test {
   policy::LimitSettings limits_;
   std::unique_ptr<policy::Policy> policy_;
   std::unique_ptr<vfs::FileSystem> files_;
+  std::unique_ptr<audit::AuditSink> audit_ = audit::make_null_sink();
   Tally tally_;
   Placement placement_{0};
   Recorder recorder_;
+  EventLoop* loop_ = nullptr;
+  int output_ = -1;        // the caller's standard output; -1: none that keeps anything
+  int guest_output_ = -1;  // the command's
   std::deque<Step> script_;
   std::function<Result<std::optional<TaskEvent>>()> when_over_ =
       []() -> Result<std::optional<TaskEvent>> { return fail(ECHILD, "wait4"); };
@@ -748,6 +772,148 @@ TEST_F(EventLoopTest, ALoopThatHearsOfNothingAnyMoreEndsTheRun) {
   EXPECT_EQ(ending.verdict, Verdict::kInternalError);
   EXPECT_EQ(ending.reason.value_or("").substr(0, 6), "wait4:");
   EXPECT_TRUE(is_killed(guest.pid()));
+}
+
+TEST_F(EventLoopTest, ACommandThatEndsBeforeItRunsWasNotStarted) {
+  const Guest guest;
+  report(Kind::kKilled, guest.pid(), SIGKILL);
+  const Ending ending = run(guest);
+  EXPECT_EQ(ending.verdict, Verdict::kSetupError);
+  EXPECT_FALSE(ending.launch_failure);
+  EXPECT_EQ(ending.reason.value_or(""), "the command could not be started");
+}
+
+// Killed before it ever ran, or all that was heard of it is a signal.
+TEST_F(EventLoopTest, ATaskThatCannotBeLookedAtIsNoneOfTheRun) {
+  pid_t gone = 0;
+  {
+    const Guest guest;
+    gone = guest.pid();
+  }
+  const Guest guest;
+  command_runs(guest);
+  report(Kind::kCloneStop, guest.pid(), static_cast<std::uint64_t>(gone));
+  then([&] {
+    expect(recorder_.done_to(guest.pid()), "resumed");
+    expect(std::to_string(loop_->processes().size()), "1");
+    expect(loop_->working_directory(gone), "/");
+    expect(loop_->executable(gone), "");
+  });
+  report(Kind::kSignalStop, gone, SIGUSR1);
+  then([&] { expect(recorder_.done_to(gone), "resumed"); });
+  EXPECT_EQ(run(guest).usage.processes_peak, 1U);
+}
+
+TEST_F(EventLoopTest, ACallOfATaskThatIsGoneIsNotWritten) {
+  auto log = std::make_unique<CallLog>();
+  const std::vector<std::int64_t>& tids = log->tids;
+  audit_ = std::move(log);
+  const Guest guest;
+  command_runs(guest);
+  then([&] {
+    SyscallEvent call;
+    for (const pid_t tid : {::getppid(), guest.thread(), guest.pid()}) {
+      call.tid = tid;
+      recorder_.observer_(call, "", 0);
+    }
+  });
+  run(guest);
+  EXPECT_EQ(tids, (std::vector<std::int64_t>{2, 1}));
+}
+
+// The signal of RLIMIT_FSIZE goes on as it is where it cannot be told what it came by.
+TEST_F(EventLoopTest, ASignalOfAFileLimitGoesOnWhereItsCallCannotBeSeen) {
+  const Guest guest;  // traced by nobody
+  command_runs(guest);
+  for (const pid_t tid : {guest.pid(), ::getppid()}) {
+    report(Kind::kSignalStop, tid, SIGXFSZ);
+    then([=, this] { expect(recorder_.done_to(tid), "resumed"); });
+  }
+  run(guest);
+  Report report;
+  tally_.fill(report);
+  EXPECT_TRUE(report.limits_hit.empty());
+}
+
+// What the program wrote at the very end is still counted, and still read.
+class OutputAtTheEnd : public EventLoopTest {
+ protected:
+  void write_and_end(const Guest& guest, std::size_t size, TaskEvent::Kind end) {
+    script_.push_back([=, this, &guest] {
+      const std::string text(size, 'x');
+      expect(std::to_string(::write(guest_output_, text.data(), size)), std::to_string(size));
+      return TaskEvent{Kind::kExecStop, guest.pid(), static_cast<std::uint64_t>(guest.pid()), {}};
+    });
+    report(end, guest.pid());
+  }
+  void set_limits() {
+    policy::PolicyBuilder builder;
+    builder.set_limits(limits_);
+    policy_ = std::make_unique<policy::Policy>(std::move(builder).build());
+  }
+  // A reader that does not read.
+  void fill(UniqueFd (&ends)[2]) {
+    int numbers[2];
+    ASSERT_EQ(::pipe2(numbers, O_CLOEXEC | O_NONBLOCK), 0);
+    ends[0].reset(numbers[0]);
+    ends[1].reset(numbers[1]);
+    const std::string piece(4096, 'x');
+    while (::write(numbers[1], piece.data(), piece.size()) > 0) continue;
+    output_ = numbers[1];
+  }
+};
+
+TEST_F(OutputAtTheEnd, PastItsBudgetTheRunHasUsedItUp) {
+  limits_.output_bytes = 100;
+  set_limits();
+  for (const Kind end : {Kind::kExited, Kind::kKilled}) {
+    for (const std::size_t size : {100U, 101U}) {
+      const Guest guest;
+      write_and_end(guest, size, end);
+      const Ending ending = run(guest);
+      EXPECT_EQ(ending.usage.output_bytes, 100U);
+      EXPECT_EQ(ending.verdict == Verdict::kOutputLimit, size > 100) << size;
+      EXPECT_EQ(ending.exit_code.has_value(), size == 100 && end == Kind::kExited) << size;
+      EXPECT_EQ(ending.reason.value_or(""), size > 100 ? "more than 100 bytes of output" : "");
+    }
+  }
+}
+
+TEST_F(OutputAtTheEnd, IsWaitedForUntilTheWallBudgetOrShortlyAfterALimit) {
+  limits_.wall = Nanoseconds(std::chrono::milliseconds(300));
+  set_limits();
+  for (const Kind end : {Kind::kExited, Kind::kKilled}) {
+    UniqueFd ends[2];
+    fill(ends);
+    const Guest guest;
+    if (end == Kind::kKilled) {
+      limits_.wall = {};
+      set_limits();
+    }
+    write_and_end(guest, 10, end);
+    const Nanoseconds start = monotonic_now();
+    EXPECT_EQ(run(guest).verdict, end == Kind::kExited ? Verdict::kExited : Verdict::kSignaled);
+    const Nanoseconds took = monotonic_now() - start;
+    EXPECT_GE(took, std::chrono::milliseconds(end == Kind::kExited ? 300 : 2000));
+    EXPECT_LT(took, std::chrono::seconds(10));
+  }
+}
+
+TEST_F(OutputAtTheEnd, IsGivenUpWhereSomebodyAsksToEnd) {
+  limits_.wall = {};
+  set_limits();
+  UniqueFd ends[2];
+  fill(ends);
+  const Guest guest;
+  write_and_end(guest, 10, Kind::kExited);
+  std::thread asks([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    ::kill(::getpid(), SIGTERM);
+  });
+  const Nanoseconds start = monotonic_now();
+  EXPECT_EQ(run(guest).verdict, Verdict::kExited);
+  EXPECT_LT(monotonic_now() - start, std::chrono::seconds(10));
+  asks.join();
 }
 
 }  // namespace

@@ -59,35 +59,29 @@ class VfsFaults : public VfsTest {
 
 // Those that nobody has open are kept as bytes, and made files again where there are too many.
 TEST_F(VfsFaults, WhatWasWrittenToScratchIsWholeOrRefused) {
-  for (const int error : {EIO, EMFILE, EPERM}) {
-    each(
-        [&](const Arm& arm) {
-          options_.max_memory_files = 4;
-          build(ScratchRule{"/s", 8 << 20});
-          std::map<std::string, std::string> files;
-          for (int i = 0; i < 6; ++i)
-            files["/s/" + std::to_string(i)] = "file " + std::to_string(i);
-          std::string& sparse = files["/s/sparse"] = std::string(70'000, '\0');
-          sparse.replace(0, 5, "begin");
-          for (const auto& [path, text] : files) write(path, path == "/s/sparse" ? "begin" : text);
-          ASSERT_TRUE(fs_->truncate(caller_, cwd_, "/s/sparse", 70'000));
-          arm();
-          int failed = 0;
-          for (int pass = 0; pass < 2; ++pass) {
-            for (const auto& [path, text] : files) {
-              struct statx seen {};
-              const bool known =
-                  fs_->stat(caller_, cwd_, path, FinalLink::kFollow, seen).has_value();
-              EXPECT_TRUE(!known || seen.stx_size == text.size()) << path;
-              const auto opened = open(path);
-              failed += (known ? 0 : 1) + (opened ? 0 : 1);
-              EXPECT_TRUE(!opened || read_all(opened->fd.get()) == text) << path;
-            }
-          }
-          EXPECT_LE(failed, 1);
-        },
-        error);
-  }
+  each([&](const Arm& arm) {
+    options_.max_memory_files = 4;
+    build(ScratchRule{"/s", 8 << 20});
+    std::map<std::string, std::string> files;
+    for (int i = 0; i < 5; ++i) files["/s/" + std::to_string(i)] = "file " + std::to_string(i);
+    std::string& sparse = files["/s/sparse"] = std::string(70'000, '\0');
+    sparse.replace(0, 5, "begin");
+    for (const auto& [path, text] : files) write(path, path == "/s/sparse" ? "begin" : text);
+    ASSERT_TRUE(fs_->truncate(caller_, cwd_, "/s/sparse", 70'000));
+    arm();
+    int failed = 0;
+    for (int pass = 0; pass < 2; ++pass) {
+      for (const auto& [path, text] : files) {
+        struct statx seen {};
+        const bool known = fs_->stat(caller_, cwd_, path, FinalLink::kFollow, seen).has_value();
+        EXPECT_TRUE(!known || seen.stx_size == text.size()) << path;
+        const auto opened = open(path);
+        failed += (known ? 0 : 1) + (opened ? 0 : 1);
+        EXPECT_TRUE(!opened || read_all(opened->fd.get()) == text) << path;
+      }
+    }
+    EXPECT_LE(failed, 1);
+  });
 }
 
 // A descriptor of a folder or of what is not a file of the host's stands for it (open_table.h).

@@ -2,7 +2,21 @@
 // it in any state. They return 0 or an errno, and may set `detail`.
 #pragma once
 
+#include <sys/types.h>
+#include <unistd.h>
+
 namespace vitrine::intercept::primitives {
+
+// A child that ends with what `body` returns; as fork(2) to its parent.
+template <typename Body>
+pid_t start_child(const Body& body) {
+  switch (const pid_t child = ::fork()) {
+    case 0:
+      ::_exit(body());
+    default:
+      return child;
+  }
+}
 
 // --- ptrace(2), of children of the child
 int traceme(long& detail);

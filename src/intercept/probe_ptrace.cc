@@ -28,7 +28,7 @@ namespace {
 constexpr unsigned kLongestLife = 3;  // seconds; ends what a probe that was killed has left
 
 // Makes calls for ever.
-[[noreturn]] void keep_calling() {
+int keep_calling() {
   ::alarm(kLongestLife);
   for (;;) {
     ::syscall(SYS_getppid);
@@ -39,8 +39,7 @@ constexpr unsigned kLongestLife = 3;  // seconds; ends what a probe that was kil
 // A child that is seized, and killed at the end.
 class Tracee {
  public:
-  explicit Tracee(long options = PTRACE_O_TRACESYSGOOD) : pid_(::fork()) {
-    if (pid_ == 0) keep_calling();
+  explicit Tracee(long options = PTRACE_O_TRACESYSGOOD) : pid_(start_child(keep_calling)) {
     if (pid_ < 0 || ::ptrace(PTRACE_SEIZE, pid_, nullptr, options) != 0) error_ = errno;
   }
   Tracee(const Tracee&) = delete;
@@ -94,8 +93,8 @@ long* word_of_both() {
 }  // namespace
 
 int traceme(long&) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0 ? 0 : errno);
+  const pid_t child =
+      start_child([] { return failed(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0); });
   int status = 0;
   if (child < 0 || ::waitpid(child, &status, 0) != child) return errno;
   return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
@@ -107,15 +106,14 @@ int seize(long&) { return Tracee().error(); }
 int exit_kill(long&) {
   int ends[2];
   if (::pipe(ends) != 0) return errno;
-  const pid_t tracer = ::fork();
-  if (tracer == 0) {
-    const pid_t child = ::fork();
-    if (child == 0) keep_calling();
-    const bool seized = ::ptrace(PTRACE_SEIZE, child, nullptr, PTRACE_O_EXITKILL) == 0;
+  const pid_t tracer = start_child([] {
+    const pid_t child = start_child(keep_calling);
+    if (child < 0) return errno;
+    if (::ptrace(PTRACE_SEIZE, child, nullptr, PTRACE_O_EXITKILL) == 0) return 0;
     const int error = errno;
-    if (!seized) ::kill(child, SIGKILL);
-    ::_exit(seized ? 0 : error);
-  }
+    ::kill(child, SIGKILL);
+    return error;
+  });
   ::close(ends[1]);
   int status = 0;
   if (tracer < 0 || ::waitpid(tracer, &status, 0) != tracer) return errno;

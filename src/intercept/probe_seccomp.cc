@@ -52,11 +52,10 @@ int install_listener(UniqueFd& out) {
 
 // A child whose call waits at the listener, and the call's id.
 int receive_call(int listener, __u64& id) {
-  const pid_t child = ::fork();
-  if (child == 0) {
+  const pid_t child = start_child([] {
     ::alarm(2);
-    ::_exit(::syscall(SYS_getppid) >= 0 ? 0 : 1);
-  }
+    return ::syscall(SYS_getppid) >= 0 ? 0 : 1;
+  });
   pollfd waiting{listener, POLLIN, 0};
   if (child < 0 || ::poll(&waiting, 1, 1000) != 1) return ETIMEDOUT;
   seccomp_notif_sizes sizes{};
@@ -90,14 +89,13 @@ int filter(long&) { return install(SECCOMP_RET_ALLOW, 0) == 0 ? 0 : errno; }
 int filter_trace(long&) {
   int go[2];
   if (::pipe(go) != 0) return errno;
-  const pid_t child = ::fork();
-  if (child == 0) {
+  const pid_t child = start_child([&go] {
     ::alarm(2);
     char byte = 0;
-    if (::read(go[0], &byte, 1) != 1 || install(SECCOMP_RET_TRACE, 0) != 0) ::_exit(errno);
+    if (::read(go[0], &byte, 1) != 1 || install(SECCOMP_RET_TRACE, 0) != 0) return errno;
     ::syscall(SYS_getppid);
-    ::_exit(EIO);  // nobody stopped us
-  }
+    return EIO;  // nobody stopped us
+  });
   constexpr long kOptions = PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL;
   if (child < 0 || ::ptrace(PTRACE_SEIZE, child, nullptr, kOptions) != 0) return errno;
   int status = 0;

@@ -131,12 +131,11 @@ Probe attempt(const Primitive& primitive) {
   }
   const UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
-  const pid_t child = ::fork();
-  if (child == 0) {
+  const pid_t child = p::start_child([&] {
     Answer answer;
     answer.error = primitive.attempt(answer.detail);
-    ::_exit(::write(writer.get(), &answer, sizeof answer) == sizeof answer ? 0 : 1);
-  }
+    return ::write(writer.get(), &answer, sizeof answer) == sizeof answer ? 0 : 1;
+  });
   if (child < 0) {
     probe.error = errno;
     return probe;
@@ -241,12 +240,11 @@ bool follows_from_another(std::string_view name, std::span<const Probe> probes) 
   });
 }
 
-const Probe* missing_for(const Need& need, std::span<const Probe> probes) {
-  for (const std::string_view name : need.any_of) {
-    const Probe* probe = name.empty() ? nullptr : find(probes, name);
-    if (probe != nullptr && probe->works()) return nullptr;
-  }
-  return find(probes, need.any_of.front());
+bool is_met(const Need& need, std::span<const Probe> probes) {
+  return std::ranges::any_of(need.any_of, [&](std::string_view name) {
+    const Probe* probe = find(probes, name);
+    return probe != nullptr && probe->works();
+  });
 }
 
 }  // namespace
@@ -277,10 +275,12 @@ std::vector<BackendVerdict> judge_backends(std::span<const Probe> probes) {
   for (const std::string_view backend : {"notify", "trace", "syscall"}) {
     BackendVerdict verdict{backend, true, {}};
     for (const Need& need : kNeeds) {
-      const Probe* probe = applies(need.backend, backend) ? missing_for(need, probes) : nullptr;
-      if (probe == nullptr) continue;
+      if (!applies(need.backend, backend) || is_met(need, probes)) continue;
       verdict.works = false;
-      if (!follows_from_another(probe->name, probes)) verdict.missing.push_back(probe);
+      const Probe* probe = find(probes, need.any_of.front());
+      if (probe != nullptr && !follows_from_another(probe->name, probes)) {
+        verdict.missing.push_back(probe);
+      }
     }
     all.push_back(std::move(verdict));
   }

@@ -137,8 +137,8 @@ class Rebuilt(Case):
         self.assertEqual(err.count("\n"), 1, err)
         self.assertIn(reason, err)
 
-    def doctor(self, place):
-        done = self.inside(place, ["doctor", "--json"])
+    def doctor(self, place, absent=""):
+        done = self.inside(place, ["doctor", "--json"], absent)
         self.assertTrue(done.stdout, done.stderr)
         document = json.loads(done.stdout)
         self.assertEqual(done.returncode, 0 if document["best"] else 1)
@@ -179,6 +179,23 @@ class Environments(Rebuilt):
         self.assertIn(b"\nauto takes notify\n", done.stdout)
         done = self.inside(place, ["doctor", "--jason"])
         self.assertEqual((done.returncode, done.stdout, done.stderr.count(b"\n")), (125, b"", 1))
+
+    # What the tests take away to run what it is done without.
+    def test_what_is_taken_away_is_not_found(self):
+        place = Place(["--uid", "1000"])
+        of_filters = {"wait_killable_recv": "seccomp-wait-killable", "sync_wake_up": "seccomp-sync-wake-up",
+                      "addfd_send": "seccomp-addfd-send", "listener": "seccomp-listener"}
+        others = {"close_range": "close-range", "faccessat2": "faccessat2", "landlock": "landlock",
+                  "get_syscall_info": "ptrace-syscall-info", "openat2": "openat2", "pidfd": "pidfd-open",
+                  "proc_mem": "proc-mem", "process_vm": "process-vm", "statx": "statx"}
+        for taken in ([*of_filters][:3], [*of_filters][3:], ["seccomp"], [*others]):
+            answers = {probe["name"]: probe["answer"]
+                       for probe in self.doctor(place, ",".join(taken))["probes"]}
+            for feature, probe in {**of_filters, **others, "seccomp": "seccomp-filter"}.items():
+                if feature in taken:
+                    self.assertIn(answers[probe], ("absent", "refused"), feature)
+                elif not {"seccomp", "listener"} & set(taken) or feature in others:
+                    self.assertEqual(answers[probe], "works", feature)
 
     # --- container engines
 

@@ -7,15 +7,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
+#include "failing_call.h"
 #include "tracee/proc_status.h"
+#include "tracee/ptrace.h"
 #include "tracee/remote_memory.h"
 #include "tracee/usage.h"
 
 namespace vitrine::tracee {
 namespace {
+
+using test::answer_calls;
+using test::Call;
+using test::in_child;
+using test::let_pass;
 
 constexpr std::size_t kPage = 4096;
 
@@ -141,6 +150,121 @@ TEST(TaskState, OfATaskThatIsGoneIsItsEnd) {
   EXPECT_TRUE(has_ended(child));
   EXPECT_FALSE(may_run(child, true));
   EXPECT_FALSE(thread_cpu_time(child));
+}
+
+// Reads of a file of /proc are answered with `text`.
+void answer_reads(const char* text) {
+  answer_calls({SYS_read}, [text](const Call& call) -> long {
+    const std::size_t size = std::strlen(text);
+    std::memcpy(reinterpret_cast<void*>(call.arguments[1]), text, size);
+    return static_cast<long>(size);
+  });
+}
+
+// Asleep for the disk it is woken by no signal, and will run.
+TEST(TaskState, OfATaskThatNothingWakesTheCallerDecides) {
+  in_child([] {
+    answer_reads("1 (name) D 1 1 1 1 1 0 1 1 1 1 1 1");
+    EXPECT_TRUE(may_run(1, true));
+    EXPECT_FALSE(may_run(1, false));
+    EXPECT_FALSE(has_ended(1));
+  });
+}
+
+TEST(TaskState, OfATaskThatIsToldOfInOtherWordsNothingIsBelieved) {
+  for (const char* const text : {"1 (name", "1 (name) Z", "1 (name) X 1 1 1 1 1 0 1 1 1 1 1"}) {
+    in_child([text] {
+      answer_reads(text);
+      EXPECT_FALSE(has_ended(1));
+      EXPECT_TRUE(may_run(1, true));
+      EXPECT_FALSE(may_end_now(1));
+      EXPECT_FALSE(thread_cpu_time(1));
+    });
+  }
+}
+
+constexpr pid_t kNobody = 0x3ffffff;
+
+TEST(ProcStatus, OfATaskThatIsGoneTellsNothing) {
+  EXPECT_TRUE(command_line(kNobody).empty());
+  EXPECT_EQ(task_name(kNobody), "");
+  EXPECT_FALSE(is_interrupted(kNobody));
+  const auto status = read_proc_status(kNobody);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind, Error::Kind::kTaskGone);
+}
+
+TEST(ProcStatus, IsReadToItsEndWithoutALineFeed) {
+  in_child([] {
+    answer_reads("Tgid:\t5\nnothing\nPPid:\t7");
+    const auto status = read_proc_status(1);
+    ASSERT_TRUE(status);
+    EXPECT_EQ(status->tgid, 5);
+    EXPECT_EQ(status->ppid, 7);
+  });
+}
+
+// --- ptrace(2)
+
+// A child that waits for its end, seized and stopped.
+class StoppedTracee {
+ public:
+  StoppedTracee() : pid_(::fork()) {
+    if (pid_ == 0) {
+      for (;;) ::pause();
+    }
+    EXPECT_TRUE(seize(pid_));
+    EXPECT_TRUE(interrupt(pid_));
+  }
+  ~StoppedTracee() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, __WALL);
+  }
+  StoppedTracee(const StoppedTracee&) = delete;
+  StoppedTracee& operator=(const StoppedTracee&) = delete;
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_;
+};
+
+TEST(Ptrace, OfATaskThatIsGoneSaysSo) {
+  EXPECT_EQ(interrupt(kNobody).error().kind, Error::Kind::kTaskGone);
+  EXPECT_EQ(signal_info(kNobody).error().kind, Error::Kind::kTaskGone);
+  EXPECT_EQ(syscall_info(kNobody).error().kind, Error::Kind::kTaskGone);
+  EXPECT_EQ(resume(kNobody, 0).error().kind, Error::Kind::kTaskGone);
+}
+
+TEST(Ptrace, AnotherErrorIsNoEnd) {
+  in_child([] {
+    const StoppedTracee tracee;
+    answer_calls({SYS_ptrace}, [](const Call&) { return -EPERM; });
+    EXPECT_EQ(interrupt(tracee.pid()).error().kind, Error::Kind::kSystem);
+    EXPECT_EQ(signal_info(tracee.pid()).error().kind, Error::Kind::kSystem);
+    EXPECT_EQ(resume(tracee.pid(), 0).error().kind, Error::Kind::kSystem);
+    let_pass();
+    EXPECT_FALSE(may_run(tracee.pid(), true));
+  });
+}
+
+// Without process_vm_writev(2). gVisor's /proc/PID/mem can only be read: EINVAL; a word at a time
+// is written then, and with another error nothing is.
+TEST(RemoteMemory, IsWrittenWordByWordOnlyWhereItsFileCannotBe) {
+  static std::array<char, 24> text{"0123456789abcdefghijklm"};
+  for (const int error : {EINVAL, EIO, EFAULT}) {
+    in_child([error] {
+      const StoppedTracee tracee;
+      answer_calls({SYS_process_vm_writev, SYS_pwrite64}, [error](const Call& call) -> long {
+        return call.number == SYS_pwrite64 ? -error : -ENOSYS;
+      });
+      const RemoteMemory memory(tracee.pid());
+      const bool written = memory.write_value(address(&text[3]), 'X').has_value();
+      EXPECT_EQ(written, error == EINVAL);
+      const auto found = memory.read_value<std::array<char, 24>>(address(text.data()));
+      ASSERT_TRUE(found);
+      EXPECT_STREQ(found->data(), written ? "012X456789abcdefghijklm" : "0123456789abcdefghijklm");
+    });
+  }
 }
 
 }  // namespace

@@ -19,9 +19,10 @@ LAUNCH = """setsid chdir umask prlimit64 setrlimit getrlimit setgroups setresgid
 prctl landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp dup2 dup3 fcntl close_range
 rt_sigprocmask rt_sigaction execveat ioctl pipe2 socketpair""".split()
 SUPERVISE = """ptrace process_vm_readv process_vm_writev ppoll poll signalfd4 sched_setaffinity
-sched_getaffinity timer_create timer_settime timerfd_create timerfd_settime splice tee openat2 statx wait4 waitid pidfd_open memfd_create kill
-tgkill faccessat2 readlinkat readlink newfstatat pread64 pwrite64 ftruncate fallocate getdents64 fstatfs
-statfs sendmsg recvmsg shutdown clock_gettime epoll_create1 epoll_wait nanosleep clock_nanosleep getrandom""".split()
+sched_getaffinity timer_create timer_settime timerfd_create timerfd_settime splice tee openat2 statx
+wait4 waitid pidfd_open memfd_create kill tgkill faccessat2 readlinkat readlink newfstatat pread64
+pwrite64 ftruncate fallocate getdents64 fstatfs statfs sendmsg recvmsg shutdown clock_gettime
+epoll_create1 epoll_wait nanosleep clock_nanosleep getrandom""".split()
 LONG = bool(os.environ.get("VITRINE_LONG"))
 EVERY = (errno.EPERM, errno.EINTR, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENOSYS, errno.EIO)
 # A kernel does not answer EINTR for ever: a call that is made again upon it would never end.
@@ -117,10 +118,14 @@ class Faults(Case):
     def test_a_child_that_is_late_is_not_taken_for_dead(self):
         def check(shop, backend):
             late = ["strace", "-o", "/dev/null", "-e", "inject=poll:retval=0:delay_exit=200000:when=1..3"]
+            line = [shop.vitrine, "-q", "--backend", backend, "--", "/bin/echo", "ran"]
             for _ in range(3):
-                done = subprocess.run([*late, shop.vitrine, "-q", "--backend", backend, "--", "/bin/echo", "ran"],
-                                      stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+                done = subprocess.run([*late, *line], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
                 self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"ran\n", b""))
+            done = subprocess.run([*late, "-e", "inject=waitid:error=EIO", *line],
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+            self.assertEqual((done.returncode, done.stdout), (125, b""))
+            self.assertIn(b"the child died before it was ready", done.stderr)
         self.everywhere(check, users=False)
 
     # The steps that are walls: with one of them gone the command must not have run at all.
@@ -163,6 +168,13 @@ class Faults(Case):
             report = read_json(os.path.join(shop.path, "report.json"))
             self.assertEqual((status, found, report["reason"]), (126, [], "execveat: Permission denied"))
         self.everywhere(check, users=False)
+
+    # Where parent and child share their descriptors, what is not handed over would be closed for both.
+    def test_a_child_that_keeps_the_shared_descriptors_is_a_refusal(self):
+        def check(shop, backend):
+            status, found, _, err = self.attempt(shop, backend, "rule 12 close_range 2 0xffffffff 6\n")
+            self.assertEqual((status, found), (125, []), err)
+        self.everywhere(check, backends=["notify"], users=False)
 
 
 def is_without_strace():
@@ -270,6 +282,8 @@ class OneByOne(Case):
             ("117 0xffffffff 0xffffffff 0xffffffff", 3, "openat", r'/proc/\d+/status"', errno.EMFILE, errno.EPERM),
             ("119 0xffffffff 0xffffffff 0xffffffff", 3, "openat", r'/proc/\d+/status"', errno.EMFILE, errno.EPERM),
             ("41 1 1 0", 3, "socket", "AF_UNIX", errno.ENFILE, errno.ENFILE),
+            ("41 1 1 0", 3, "getsockopt", "SO_SNDBUF", errno.EINVAL, errno.ENOBUFS),
+            ("53 1 1 0 &8 , 55 3 1 17 &16 &16", 1, "openat", r'/proc/\d+/status"', errno.EMFILE, errno.EIO),
             ("41 1 1 0", 3, "fcntl", "F_DUPFD_CLOEXEC", errno.EMFILE, errno.EMFILE),
             ("257 -100 @/dev/null 2", 3, "fcntl", "F_SETFL", errno.EBADF, errno.EBADF),
             (f"257 -100 @{of_memory.name} 0", 1, "fstatfs", "", errno.EIO, errno.ENOENT),
@@ -294,9 +308,9 @@ class OneByOne(Case):
 
     def test_a_name_that_cannot_be_bound_is_not_left(self):
         code = """
-import os, socket
+import os, socket, sys
 with socket.socket(socket.AF_UNIX) as s:
-    for name in ("/tmp/name", "\\0name"):
+    for name in sorted(("/tmp/name", "\\0name"), reverse=len(sys.argv) == 1):
         try: s.bind(name)
         except OSError as error: print(error.errno)
         else: break
@@ -310,6 +324,20 @@ with socket.socket(socket.AF_UNIX) as s:
             for call, pattern in (("bind", "AF_UNIX"), ("getrandom", "16, 0")):
                 done = self.fail_at(shop, backend, call, pattern, errno.ENOMEM, [PYTHON, "-c", code], options)
                 self.assertEqual(done.stdout, b"%d\nname False True\n" % errno.ENOMEM, call)
+                done = self.fail_at(shop, backend, call, pattern, errno.ENOMEM, [PYTHON, "-c", code, "-"], options)
+                self.assertEqual(done.stdout, b"%d\ntmp/name True True\n" % errno.ENOMEM, call)
+        self.everywhere(check, users=False)
+
+    # It is looked for before the run, and may have gone or changed when it is opened for it.
+    def test_a_program_that_cannot_be_opened_any_more_is_told_as_such(self):
+        def check(shop, backend):
+            guest = shop.guest("calls")
+            # The last of these asks how many there can be; each of the two files takes two.
+            for last, name in ((4, b"calls"), (2, b"ld-linux")):
+                for error, status in ((errno.ENOENT, 127), (errno.EACCES, 126), (errno.EMFILE, 126)):
+                    done = self.fail_at(shop, backend, "fcntl", "F_DUPFD_CLOEXEC, 3", error, [guest, "39"], last=last)
+                    self.assertEqual((done.returncode, done.stdout), (status, b""), done.stderr)
+                    self.assertIn(name, done.stderr)
         self.everywhere(check, users=False)
 
 

@@ -130,6 +130,30 @@ for _ in range(10000):
             self.assertLess(run.seconds, 4)
         self.everywhere(check, users=False)
 
+    # The address of a connection that waits is read again with each attempt, and decided again.
+    def test_an_address_that_changes_while_its_connection_waits(self):
+        code = """
+import ctypes, os, socket, struct, threading, time
+server = socket.socket(socket.AF_UNIX); server.bind("/tmp/full"); server.listen(0)
+first = socket.socket(socket.AF_UNIX); first.connect("/tmp/full")
+address = ctypes.create_string_buffer(struct.pack("H108s", socket.AF_UNIX, b"/tmp/full"), 110)
+libc = ctypes.CDLL(None, use_errno=True)
+def change():
+    time.sleep(0.3)
+    print("changed", flush=True)
+    address[2:14] = b"/etc/shadow\\0"
+threading.Thread(target=change).start()
+second = socket.socket(socket.AF_UNIX)
+print(libc.connect(second.fileno(), address, 110), ctypes.get_errno())
+"""
+        def check(shop, backend):
+            run = shop.python(code, SEVERAL, backend=backend)
+            self.assertEqual((run.status, run.out), (0, b"changed\n-1 2\n"), run.err)
+            run = shop.python(code, [*SEVERAL, "--on-deny", "kill"], backend=backend)
+            self.assertEqual((run.status, run.verdict, run.out), (120, "violation", b"changed\n"))
+            self.assertRegex(run.report["reason"], "^connect .*was denied")
+        self.everywhere(check, users=False)
+
     def test_another_runs(self):
         def check(shop, backend):
             name = f"run-{os.getpid()}"

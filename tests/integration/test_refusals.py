@@ -4,6 +4,7 @@ the log tell the same story, and natively every one of these succeeds."""
 import errno
 import os
 import pathlib
+import socket
 import tempfile
 
 from harness import *
@@ -303,6 +304,32 @@ for name in ("none", "folder/none", "folder/none/none", "folder//below/./none",
             run = self.assertSameAsNative(shop, backend, [shop.guest("calls"), *words])
             self.assertEqual(run.out.split(), [b"%d" % -errno.ENOSYS] * len(numbers))
             self.assertEqual(run.verdict, "exited")
+        self.everywhere(check)
+
+    def test_what_the_kernel_refuses_is_refused_as_by_it(self):
+        code = """
+import ctypes, os, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*words): return libc.syscall(*words), ctypes.get_errno()
+print("utimensat", call(280, -1, None, None, 0))
+print("execveat", call(322, -1, b"", None, None, 0x1000))
+try: socket.socket(socket.AF_UNIX).connect("")
+except OSError as error: print("connect", error.errno)
+pid = os.fork()
+if pid == 0: os._exit(0)
+os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+print("pidfd_open", call(434, pid, 0xffff))
+os.waitpid(pid, 0)
+with socket.socket(fileno=int(sys.argv[1])) as inherited: print(inherited.getsockname())
+"""
+
+        def check(shop, backend):
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(f"\0vitrine-test-{os.getpid()}")
+                number = bound.fileno()
+                run = self.assertSameAsNative(shop, backend, [PYTHON, "-c", code, str(number)],
+                                              ["--processes", "2", "--pass-fd", str(number)], pass_fds=[number])
+                self.assertEqual(run.out.count(b"\n"), 5)
         self.everywhere(check)
 
     def test_a_relative_path_does_not_climb(self):

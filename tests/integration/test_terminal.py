@@ -342,6 +342,19 @@ print("same" if same else "changed", repr(line), child.wait(), termios.tcgetattr
         terminal.expect(b"\n")
         return terminal
 
+    def continue_stopped(self, terminal):
+        """The shell says that its job has stopped, and is told to go on with it."""
+        terminal.expect(b"Stopped")
+        terminal.expect(b"shell$ ")
+        terminal.type(b"fg\n")
+        terminal.expect(b"\n")
+
+    def stop_and_continue(self, terminal):
+        time.sleep(0.15)  # what one key stops, a second one within 100 ms does not stop again
+        terminal.type(b"\x1a")
+        self.continue_stopped(terminal)
+        time.sleep(0.15)
+
     def test_stop_key_in_a_shell(self):
         code = "import os\nos.write(1, b'ready\\n')\nprint(repr(input()))"
 
@@ -378,13 +391,7 @@ print("same" if same else "changed", repr(line), child.wait(), termios.tcgetattr
             terminal.expect(b">>> ")
             terminal.type(b"answer = 42\n")
             terminal.expect(b">>> ")
-            time.sleep(0.15)
-            terminal.type(b"\x1a")
-            terminal.expect(b"Stopped")
-            terminal.expect(b"shell$ ")
-            terminal.type(b"fg\n")
-            terminal.expect(b"\n")
-            time.sleep(0.15)
+            self.stop_and_continue(terminal)
             terminal.type(b"answer * 2\n")
             terminal.expect(b"84")
             terminal.type(b"exit()\n")
@@ -402,12 +409,6 @@ print("same" if same else "changed", repr(line), child.wait(), termios.tcgetattr
             terminal.expect(b"\n")
             return terminal
 
-        def stopped(terminal):
-            terminal.expect(b"Stopped")
-            terminal.expect(b"shell$ ")
-            terminal.type(b"fg\n")
-            terminal.expect(b"\n")
-
         def rest(terminal, name):
             # The shell's word for a job that has stopped would come before its prompt.
             said = terminal.expect(b"shell$ ")
@@ -422,14 +423,11 @@ print("same" if same else "changed", repr(line), child.wait(), termios.tcgetattr
         yield rest(start("stopped child"), "stopped child")
         for name in ("itself", "itself by key's signal"):
             terminal = start(name)
-            stopped(terminal)
+            self.continue_stopped(terminal)
             yield rest(terminal, name)
         for name, behind in (("many", ""), ("pipeline", " | cat")):
             terminal = start(name, behind)
-            time.sleep(0.15)
-            terminal.type(b"\x1a")
-            stopped(terminal)
-            time.sleep(0.15)
+            self.stop_and_continue(terminal)
             terminal.type(b"\n")
             yield rest(terminal, name)
         terminal = start("itself", " | cat")  # cat goes on, and so the job is not stopped
@@ -589,13 +587,7 @@ os.write(1, b"on\\n")
             terminal = self.in_shell(shop, shlex.join(command))
             for said in b"ready\r\n", b"ignores\r\n":
                 terminal.expect(said)
-                time.sleep(0.15)
-                terminal.type(b"\x1a")
-                terminal.expect(b"Stopped")
-                terminal.expect(b"shell$ ")
-                terminal.type(b"fg\n")
-                terminal.expect(b"\n")
-                time.sleep(0.15)
+                self.stop_and_continue(terminal)
                 terminal.type(b"\n")
             terminal.expect(b"on\r\n")
         self.everywhere(check, users=False)
@@ -606,11 +598,7 @@ os.write(1, b"on\\n")
             command = shop.command([shop.guest("vforks")], ["-q", "--processes", "2"], backend)
             terminal = self.in_shell(shop, shlex.join(command))
             terminal.expect(b"ready\r\n")
-            time.sleep(0.15)
-            terminal.type(b"\x1a")
-            terminal.expect(b"Stopped")
-            terminal.expect(b"shell$ ")
-            terminal.type(b"fg\n")
+            self.stop_and_continue(terminal)
             terminal.expect(b"on\r\n")
             terminal.expect(b"shell$ ")
         self.everywhere(check, users=False)

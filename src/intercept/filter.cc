@@ -62,7 +62,6 @@ Status add_range(scmp_filter_ctx filter, const arch::SyscallRow& row, int channe
 
 Status add_rule(scmp_filter_ctx filter, const arch::SyscallRow& row, std::uint32_t action,
                 const NativeRule& rule, std::vector<scmp_arg_cmp> conditions) {
-  if (arch::native_number(row) < 0) return {};
   if (rule.mask != 0) {
     conditions.push_back(scmp_arg_cmp{rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value});
   }
@@ -79,7 +78,8 @@ Status add_rules(scmp_filter_ctx filter, std::span<const NativeRule> rules, std:
     if (row == nullptr || row->disposition == arch::kNative) {
       return fail(EINVAL, "a rule on registers for a call that the table does not supervise");
     }
-    if (request.restricted && request.restricted(*row)) continue;
+    const bool restricted = request.restricted && request.restricted(*row);
+    if (arch::native_number(*row) < 0 || restricted) continue;
     const bool allows = action == SCMP_ACT_ALLOW;
     std::vector<scmp_arg_cmp> conditions;
     if (allows) conditions = below_channel(*row, request.channel);

@@ -4,12 +4,19 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/audit.h>
+#include <malloc.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <new>
+#include <vector>
 
 #include "bpf_machine.h"
+#include "failing_call.h"
 #include "intercept/builtin_filters.h"
 #include "intercept/native_rules.h"
 
@@ -242,6 +249,71 @@ TEST(NativeRules, NameOnlyConditionalCalls) {
     EXPECT_EQ(row->disposition, arch::kConditional) << rule.syscall;
     EXPECT_EQ(rule.value & ~rule.mask, 0U) << rule.syscall;
   }
+}
+
+// --- where it cannot be made
+
+bool are_equal(const std::vector<sock_filter>& left, const std::vector<sock_filter>& right) {
+  return std::ranges::equal(left, right, [](const sock_filter& a, const sock_filter& b) {
+    return a.code == b.code && a.jt == b.jt && a.jf == b.jf && a.k == b.k;
+  });
+}
+
+Result<std::vector<sock_filter>> compile_all() {
+  return compile_filter({FilterAction::kNotify, {}, kChannel});
+}
+
+// A shorter one would let nothing more through, but what it was made for would be missing.
+TEST(Filter, IsWholeOrThereIsNone) {
+  const auto whole = compile_all();
+  ASSERT_TRUE(whole);
+  test::each_in_turn({SYS_memfd_create, SYS_write, SYS_fstat, SYS_newfstatat, SYS_pread64}, EIO,
+                     [&whole](const auto& arm) {
+                       arm();
+                       const auto filter = compile_all();
+                       test::let_pass();
+                       EXPECT_TRUE(!filter || are_equal(*filter, *whole));
+                     });
+}
+
+// All that was freed before and would do.
+void use_up_what_is_free() {
+  static void* volatile used;
+  for (std::size_t size = 1 << 20; size >= 16; size /= 2) {
+    do {
+      used = std::malloc(size);
+    } while (used != nullptr);
+  }
+}
+
+// Whether adding a rule fails with so much memory and no more.
+bool is_too_little_for_the_rules(int pages) {
+  constexpr int kEnough = 3;
+  return test::status_of([pages] {
+           ::alarm(5);
+           int left = 0;
+           test::answer_calls({SYS_brk, SYS_mmap}, [&left](const test::Call& call) -> long {
+             if (--left >= 0 && call.number == SYS_brk) return call.perform();
+             return call.number == SYS_brk ? test::Call{SYS_brk, {}}.perform() : -ENOMEM;
+           });
+           ::mallopt(M_TOP_PAD, 0);
+           use_up_what_is_free();
+           left = pages;
+           bool too_little = true;
+           try {
+             const auto filter = compile_all();
+             too_little = !filter && filter.error().what != "seccomp_export_bpf";
+           } catch (const std::bad_alloc&) {
+           }
+           ::_exit(too_little ? 0 : kEnough);
+         }) == 0;
+}
+
+// When they all fit, libseccomp 2.5 itself goes astray where memory ends.
+TEST(Filter, IsNotMadeOfTheRulesThatFit) {
+  int pages = 0;
+  while (is_too_little_for_the_rules(pages)) ++pages;
+  EXPECT_GT(pages, 16);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <cerrno>
 
 #include "base/clock.h"
+#include "failing_call.h"
 
 namespace vitrine::intercept {
 namespace {
@@ -48,6 +50,16 @@ class Child {
   pid_t pid_;
 };
 
+// Without a timer a wait would have no end. First of all: what was prepared stays so.
+TEST(Patience, IsNotToBeHadWithoutATimer) {
+  for (const long failing : {SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_timer_create}) {
+    test::in_child([failing] {
+      test::answer_calls({failing}, [](const test::Call&) { return -EAGAIN; });
+      EXPECT_FALSE(Patience::prepare());
+    });
+  }
+}
+
 TEST(Patience, IsOverWithATaskThatRunsAndDoesNotArrive) {
   const Child child([] {});
   Patience patience(child.pid());
@@ -70,6 +82,16 @@ TEST(Patience, IsOverWhenTheRunHasEnded) {
   EXPECT_TRUE(child.outlasts(patience, std::chrono::seconds(20)));
   EXPECT_EQ(asked, 3);
   Patience::watch(nullptr);
+}
+
+// Nothing is known of what it does: only the time counts.
+TEST(Patience, IsOverWithATaskThatCannotBeLookedAt) {
+  constexpr pid_t kNobody = 0x3ffffff;
+  Patience patience(kNobody);
+  EXPECT_FALSE(patience.is_over());
+  const Nanoseconds start = monotonic_now();
+  while (monotonic_now() - start < std::chrono::milliseconds(2100)) ::usleep(10'000);
+  EXPECT_TRUE(patience.is_over());
 }
 
 }  // namespace

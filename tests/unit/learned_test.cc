@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/unique_fd.h"
+#include "failing_call.h"
 #include "policy/builder.h"
 #include "policy/difference.h"
 #include "policy/learned_writer.h"
@@ -274,6 +276,52 @@ TEST(Secrets, AreFoundByNameAnywhereAndByPlace) {
         "/x/server.key.d.txt", "/h/.config/app.json"}) {
     EXPECT_FALSE(may_hold_secrets(path)) << path;
   }
+}
+
+TEST(Secrets, AFolderThatCannotBeSearchedIsKept) {
+  EXPECT_EQ(reason_to_keep("/etc/ssl/private").value_or(""), "it may hold secrets");
+  EXPECT_EQ(reason_to_keep("/no/such/folder").value_or(""),
+            "it could not be searched: No such file or directory");
+  EXPECT_EQ(reason_to_keep("/etc/passwd").value_or(""),
+            "it could not be searched: Not a directory");
+  EXPECT_FALSE(reason_to_keep("/proc/sys/abi"));
+}
+
+// passwd(5), in lines that are none as well.
+TEST(Secrets, HomesAreThoseOfTheAccounts) {
+  std::string name = "/var/tmp/vitrine-test-XXXXXX";
+  const UniqueFd accounts(::mkstemp(name.data()));
+  const std::string text =
+      "half:/bogus\n\nu:x:1:1::relative:/bin/sh\nu:x:1:1::/srv/../etc:/bin/sh\nu:x:1:1::/:/bin/sh\n"
+      "u:x:1:1::/srv/own/:/bin/sh\nu:x:1:1::/srv/last";
+  ASSERT_EQ(::write(accounts.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  test::in_child([&] {
+    test::answer_calls({SYS_openat}, [&](const test::Call& call) {
+      test::Call other = call;
+      if (std::string_view(reinterpret_cast<const char*>(call.arguments[1])) == "/etc/passwd")
+        other.arguments[1] = reinterpret_cast<long>(name.c_str());
+      return other.perform();
+    });
+    const std::vector<std::string> homes = home_folders("/a/caller");
+    const auto has = [&](const char* home) { return std::ranges::count(homes, home) == 1; };
+    EXPECT_TRUE(has("/root") && has("/a/caller") && has("/srv/own") && has("/srv/last"));
+    for (const std::string& home : homes) {
+      const bool tidy = home.starts_with('/') && home != "/" && home != "/etc" &&
+                        home != "/bogus" && home.find("..") == std::string::npos &&
+                        !home.ends_with('/');
+      EXPECT_TRUE(tidy) << home;
+    }
+  });
+  EXPECT_EQ(::unlink(name.c_str()), 0);
+}
+
+TEST(LearnedLimits, OfALongRunAreWholeHours) {
+  Usage usage;
+  usage.wall = std::chrono::minutes(40);
+  usage.cpu_user = std::chrono::minutes(15);
+  const Limits limits = learn_limits(usage, 0);
+  EXPECT_EQ(limits.wall, std::chrono::hours(3));
+  EXPECT_EQ(limits.cpu, std::chrono::hours(1));
 }
 
 TEST(LearnedLimits, HaveHeadRoom) {

@@ -150,6 +150,30 @@ TEST(PolicyDifference, WhatIsWrittenGrantsTheSame) {
   EXPECT_EQ(again.call_rule("link")->action, Action::kKill);
 }
 
+TEST(PolicyDifference, WhatIsWrittenSaysWhereARuleCameFrom) {
+  PolicyBuilder builder;
+  builder.add_file({LinkRule{"/a", "b"}, {"--option", ""}});
+  builder.add_file({LinkRule{"/c", "d"}, {"rule", "p.json:3"}});
+  const std::string written = profile_document(std::move(builder).build(), "all", "");
+  EXPECT_NE(written.find("\"--option\""), std::string::npos) << written;
+  EXPECT_NE(written.find("\"rule at p.json:3\""), std::string::npos) << written;
+}
+
+// The asterisk stands for a part of one name, and for none that begins with a dot.
+TEST(PolicyExplain, PatternsAreOfOneFolder) {
+  const auto shown_by = [](std::string_view pattern, const char* path) {
+    const std::string text = R"({"files": [{"show": ")" + std::string(pattern) + "\"}]}";
+    return explain(policy_of(text), {"openat", path}).decision.action != Action::kDeny;
+  };
+  EXPECT_TRUE(shown_by("/us*", "/usr"));
+  EXPECT_TRUE(shown_by("/us*", "/usr/lib"));
+  EXPECT_FALSE(shown_by("/us*", "/etc"));
+  EXPECT_FALSE(shown_by("/us*", "/etc/usr"));
+  EXPECT_TRUE(shown_by("/usr/l*", "/usr/lib"));
+  EXPECT_FALSE(shown_by("/usr/l*", "/lib"));
+  EXPECT_FALSE(shown_by("/*", "/.hidden"));
+}
+
 TEST(PolicyExplain, LinksAreNamed) {
   const Explanation found = explain(policy_of(kAll), {"openat", "/other"});
   EXPECT_EQ(found.note, "through the link /other -> hello");

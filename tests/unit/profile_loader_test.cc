@@ -113,6 +113,7 @@ TEST(ProfileLoader, TheRest) {
   EXPECT_FALSE(profile.replace.limits);
   EXPECT_EQ(profile.on_deny, OnDeny::kKill);
   EXPECT_EQ(profile.on_audit_failure, AuditFailure::kCountDrops);
+  EXPECT_FALSE(parsed(R"({"audit": {"comment": "as what it extends has it"}})").on_audit_failure);
 }
 
 TEST(ProfileLoader, DigestIsOfTheText) {

@@ -42,10 +42,13 @@ std::uint64_t Meter::sample_memory() {
   std::uint64_t anonymous = 0;
   for (const pid_t tgid : tasks_.processes()) {
     const Result<tracee::MemoryUse> used = memory_of(tgid);
-    if (!used) continue;
-    processes_[tgid].anonymous = used->anonymous;
-    anonymous += used->anonymous;
-    shared_ = std::max(shared_, used->shared);
+    if (!used && used.error().kind == Error::Kind::kTaskGone) continue;
+    Process& process = processes_[tgid];
+    if (used) {
+      process.anonymous = used->anonymous;
+      shared_ = std::max(shared_, used->shared);
+    }
+    anonymous += process.anonymous;
   }
   // Every file that can be mapped shared is one of ours, whose blocks were counted; what the kernel
   // says of one process's shared memory is a part of them.

@@ -118,18 +118,16 @@ std::vector<std::string> environment_strings(const RunRequest& request) {
 
 // By the last part of the path that execvp(3) would execute.
 std::string name_of_command(const RunRequest& request) {
-  if (request.command.empty()) return {};
   const std::string& word = request.command.front();
   return word.substr(word.rfind('/') + 1);
 }
 
 tl::unexpected<Error> because(const std::string& what, const Error& error) {
-  return tl::make_unexpected(
-      Error{error.kind == Error::Kind::kInvalid ? error.kind : Error::Kind::kSystem, error.code,
-            error.kind == Error::Kind::kInvalid ? error.what : what});
+  return tl::make_unexpected(Error{Error::Kind::kSystem, error.code, what});
 }
 
-// The program and its ELF interpreter: all that the command may ever execute natively.
+// The program and its ELF interpreter: all that the command may ever execute natively. kInvalid for
+// what is not the program's fault.
 Status open_program(const RunRequest& request, Setup& setup) {
   const vfs::Caller nobody;
   Result<UniqueFd> program =
@@ -149,7 +147,7 @@ Status open_program(const RunRequest& request, Setup& setup) {
     executables.push_back(loader.get());
   }
   Result<LandlockRuleset> ruleset = make_ruleset(executables);
-  if (!ruleset) return tl::make_unexpected(ruleset.error());
+  if (!ruleset) return fail_invalid(ruleset.error().message());
   setup.landlock = std::move(*ruleset);
   return {};
 }

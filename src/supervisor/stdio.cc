@@ -95,7 +95,6 @@ std::uint64_t Relay::splice_once(std::uint64_t allowance) {
     return static_cast<std::uint64_t>(moved);
   }
   if (moved == 0 && has_ended(from_)) {
-    source_ended_ = true;
     done_ = true;
   } else if (moved < 0 && errno == EAGAIN) {
     blocked_ = readable_now(from_);  // data is there: it is the sink that has no room
@@ -128,8 +127,7 @@ bool Relay::flush() {
   pending_.clear();
   pending_start_ = 0;
   blocked_ = false;
-  if (source_ended_) done_ = true;
-  return !done_;
+  return true;
 }
 
 std::uint64_t Relay::copy_once(std::uint64_t allowance) {

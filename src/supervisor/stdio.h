@@ -43,7 +43,6 @@ class Relay {
   int to_;
   Way way_ = Way::kSplice;
   bool done_ = false;
-  bool source_ended_ = false;
   bool blocked_ = false;       // the sink is full
   std::vector<char> pending_;  // copied, not yet taken by the sink
   std::size_t pending_start_ = 0;

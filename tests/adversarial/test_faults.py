@@ -8,6 +8,7 @@ import collections
 import contextlib
 import errno
 import itertools
+import pty
 import re
 import shutil
 import tempfile
@@ -131,7 +132,7 @@ class Faults(Case):
     # The steps that are walls: with one of them gone the command must not have run at all.
     def test_a_wall_that_cannot_be_built_is_a_refusal(self):
         walls = ["rule 1 capset", "rule 1 prctl 0 0xffffffff 38",
-                 "rule 1 landlock_restrict_self", "rule 1 setsid", "rule 1 chdir",
+                 "rule 1 landlock_restrict_self", "rule 1 landlock_add_rule", "rule 1 setsid", "rule 1 chdir",
                  "rule-ne 1 prlimit64 2 0", "rule 1 ptrace", "rule 1 dup2",
                  # Of the launch alone: it asks for one limit, and resets the signal, that nothing else does.
                  "rule 1 prlimit64 1 0xffffffff 12", "rule 1 rt_sigaction 0 0xffffffff 40",
@@ -167,6 +168,20 @@ class Faults(Case):
             status, found, _, _ = self.attempt(shop, backend, "rule 13 execveat\n")
             report = read_json(os.path.join(shop.path, "report.json"))
             self.assertEqual((status, found, report["reason"]), (126, [], "execveat: Permission denied"))
+        self.everywhere(check, users=False)
+
+    # TIOCGPTPEER is younger than the rest of what makes a terminal.
+    def test_a_terminal_whose_other_end_is_opened_by_name(self):
+        rules = "default allow\nforeign allow\nrule 25 ioctl 1 0xffffffff 0x5441\n"
+
+        def check(shop, backend):
+            line = [os.path.join(find_guests(), "enter"), "--filter", shop.file("rules", rules), "--",
+                    *shop.command(["/bin/sh", "-c", "test -t 0 && test -t 1 && echo both"], ["-q"], backend)]
+            master, slave = pty.openpty()
+            with open(master, "rb", buffering=0) as terminal:
+                done = subprocess.run(line, stdin=slave, stdout=slave, stderr=subprocess.PIPE, timeout=30)
+                os.close(slave)
+                self.assertEqual((done.returncode, terminal.read(100), done.stderr), (0, b"both\r\n", b""))
         self.everywhere(check, users=False)
 
     # Where parent and child share their descriptors, what is not handed over would be closed for both.
@@ -327,6 +342,33 @@ with socket.socket(socket.AF_UNIX) as s:
                 done = self.fail_at(shop, backend, call, pattern, errno.ENOMEM, [PYTHON, "-c", code, "-"], options)
                 self.assertEqual(done.stdout, b"%d\ntmp/name True True\n" % errno.ENOMEM, call)
         self.everywhere(check, users=False)
+
+    # What a full scratch folder says is put in place of what the kernel said. That stands, and the signal with it.
+    def test_a_result_that_cannot_be_replaced_is_the_kernels(self):
+        words = "257 -100 @/tmp/file 66 384 , 1 3 &131072 131072 , 1 3 &131072 131072".split()
+
+        def check(shop, backend):
+            options = ["--scratch", "/tmp=64K"]
+            command = [shop.guest("calls"), *words]
+            done, _ = self.trace(shop, backend, ["-e", "trace=none"], command, options)
+            self.assertEqual((done.returncode, int(done.stdout.split()[-1])), (0, -errno.ENOSPC))
+            done = self.fail_at(shop, backend, "ptrace", "PTRACE_SETREGS", errno.EIO, command, options)
+            self.assertEqual(done.returncode, 128 + signal.SIGXFSZ, done.stdout)
+        self.everywhere(check, users=False)
+
+    # Of each version of Landlock it asks for what that one knows, in the words that it knows.
+    def test_an_older_second_wall(self):
+        def check(shop, backend):
+            _, lines = self.trace(shop, backend, ["-e", "trace=landlock_create_ruleset"], ["/bin/true"])
+            if int(lines[0].split(" = ")[1].split()[0]) < 6:
+                self.skipTest("this kernel's Landlock is older itself: " + lines[0])
+            for version, size in ((1, 8), (3, 8), (4, 16), (5, 16), (6, 24)):
+                tampering = ["-e", f"inject=landlock_create_ruleset:retval={version}:when=1",
+                             "-e", "trace=landlock_create_ruleset"]
+                done, lines = self.trace(shop, backend, tampering, [shop.guest("calls"), *WORDS])
+                self.assertEqual([int(text) for text in done.stdout.split()], WALLS, done.stderr)
+                self.assertRegex(lines[1], rf"^landlock_create_ruleset\(.*, {size}, 0\) = \d+$")
+        self.everywhere(check, backends=["notify"], users=False)
 
     # It is looked for before the run, and may have gone or changed when it is opened for it.
     def test_a_program_that_cannot_be_opened_any_more_is_told_as_such(self):

@@ -292,6 +292,7 @@ ctypes.CDLL(None).syscall(60, 3)
         def check(shop, backend):
             command = [PYTHON, "-c", self.MARK]
             for options, word in ((["--ro", "/no/such/file"], "--ro"),
+                                  (["--cwd", "/etc/passwd"], "--cwd"),
                                   (["--collect", "/tmp:/no/such/folder/x"], "--collect")):
                 self.assertNotStarted(shop, backend, command, options, 125, word)
         self.everywhere(check)

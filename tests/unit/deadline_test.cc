@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include "failing_call.h"
+
 namespace vitrine::supervisor {
 namespace {
 
@@ -37,6 +39,21 @@ TEST(Deadline, OneThatHasPassedIsDueAtOnce) {
   Deadline deadline;
   deadline.set(Nanoseconds(-5));
   EXPECT_TRUE(is_due(deadline, 0));
+}
+
+// Who waits is told by the descriptor that there is none: it has to look at the time itself.
+TEST(Deadline, OneThatCannotBeSetIsNone) {
+  test::in_child([] {
+    Deadline deadline;
+    test::answer_calls({SYS_timerfd_settime}, [](const test::Call&) { return -EINVAL; });
+    EXPECT_GE(deadline.fd(), 0);
+    deadline.set(monotonic_now());
+    EXPECT_LT(deadline.fd(), 0);
+  });
+  test::in_child([] {
+    test::answer_calls({SYS_timerfd_create}, [](const test::Call&) { return -EMFILE; });
+    EXPECT_LT(Deadline().fd(), 0);
+  });
 }
 
 }  // namespace

@@ -103,6 +103,34 @@ TEST_F(PlacementTest, TwoThatAskAtOnceRunSideBySide) {
   EXPECT_EQ(cpus_of(second.pid()), all_);
 }
 
+// The CPU that this process is on may be none that the program chose.
+TEST_F(PlacementTest, BindsATaskToACpuOfItsOwnChoice) {
+  const Other program;
+  Placement placement(0);
+  cpu_set_t before;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  cpu_set_t first, last;
+  CPU_ZERO(&first);
+  CPU_ZERO(&last);
+  for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &before)) continue;
+    if (CPU_COUNT(&first) == 0) CPU_SET(cpu, &first);
+    CPU_ZERO(&last);
+    CPU_SET(cpu, &last);
+  }
+  ASSERT_EQ(::sched_setaffinity(program.pid(), sizeof last, &last), 0);
+  placement.task_started(program.pid());
+  ASSERT_EQ(::sched_setaffinity(0, sizeof first, &first), 0);
+  placement.begin(program.pid());
+  cpu_set_t seen;
+  for (const pid_t pid : {0, program.pid()}) {
+    ASSERT_EQ(::sched_getaffinity(pid, sizeof seen, &seen), 0);
+    EXPECT_TRUE(CPU_EQUAL(&seen, &last)) << pid;
+  }
+  placement.task_ended(program.pid());
+  EXPECT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 TEST_F(PlacementTest, ANewTaskHasAllCpusUnlessItsCreatorChoseFewer) {
   const Other program;
   Placement placement(0);

@@ -129,7 +129,7 @@ void EventLoop::apply_rlimits() {
       data_limit_ = *data;
     }
     const std::uint64_t file = parts_.files.file_size_limit();
-    if (!alone || file != file_limit_) {
+    if (!alone || file > file_limit_ || file_limit_ - file > file_step()) {
       set_soft_limit(tgid, RLIMIT_FSIZE, std::min(file, most.file));
       file_limit_ = file;
     }
@@ -149,8 +149,12 @@ bool EventLoop::raise_file_limit(pid_t tgid) {
 // What was removed is room for the very next write: one that stops short at the old limit would be
 // no error, and a program that does not look would lose what it wrote.
 void EventLoop::follow_scratch() {
-  const std::uint64_t step = std::min(kLimitStep, parts_.files.scratch_quota() / 64);
-  if (parts_.files.scratch_given_back() > step) apply_rlimits();
+  if (parts_.files.scratch_given_back() > file_step()) apply_rlimits();
+}
+
+// By how much scratch files may have more room than the quota leaves, or less.
+std::uint64_t EventLoop::file_step() const {
+  return std::min<std::uint64_t>(64 * 1024, parts_.files.scratch_quota() / 64);
 }
 
 std::optional<std::uint64_t> EventLoop::moving_limit(pid_t tgid, int resource) {

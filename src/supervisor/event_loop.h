@@ -136,6 +136,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   bool is_for_the_shell(const tracee::Task& task, int signal) const;
   void apply_rlimits();
   bool raise_file_limit(pid_t tgid);
+  std::uint64_t file_step() const;
   void inherit_limits(const tracee::Task& task);
   bool is_own_file_limit(pid_t tgid) const;
   void end_run(Verdict verdict, std::string reason);

@@ -170,20 +170,21 @@ static void pipes(size_t wanted) {
   done(held);
 }
 
-// --- sparse files, filled through mappings: no write that a limit on files could refuse.
+// --- sparse files, filled through mappings: no write that a limit on files could refuse. All of them
+// are there before the first is filled: one more in a full folder would be refused.
 static void sparse(size_t wanted) {
-  size_t held = 0;
-  for (int i = 0; held < wanted; ++i) {
+  char *pieces[64];
+  size_t count = 0, held = 0;
+  for (; count < sizeof pieces / sizeof *pieces && count * kPiece < wanted; ++count) {
     char name[32];
-    snprintf(name, sizeof name, "/tmp/sparse%d", i);
+    snprintf(name, sizeof name, "/tmp/sparse%zu", count);
     const int fd = open(name, O_RDWR | O_CREAT, 0600);
     if (fd < 0 || ftruncate(fd, (off_t)kPiece) != 0) break;
-    char *at = mmap(NULL, kPiece, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    pieces[count] = mmap(NULL, kPiece, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     unlink(name);
-    if (at == MAP_FAILED) break;
-    touch(at, kPiece);
-    held += kPiece;
+    if (pieces[count] == MAP_FAILED) break;
   }
+  for (size_t i = 0; i < count; ++i, held += kPiece) touch(pieces[i], kPiece);
   done(held);
 }
 

@@ -130,6 +130,8 @@ class Notify : public testing::Test {
   }
 };
 
+constexpr long kReturned = 42;
+
 Effect a_descriptor() {
   return InstallFd{UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)), true};
 }
@@ -205,6 +207,21 @@ TEST_F(Notify, ATaskThatCannotBeStoppedIsNotTakenOutOfItsCall) {
     EXPECT_FALSE((*interceptor)->apply(std::move(*stop), Restart{}));
     EXPECT_EQ(caller.answered(), Caller::kNoAnswer);
   });
+}
+
+// Its calls are continued behind its back.
+TEST_F(Notify, TellsAnObserverNothing) {
+  Caller caller;
+  Made interceptor = interceptor_of(caller);
+  ASSERT_TRUE(interceptor);
+  EXPECT_FALSE((*interceptor)->capabilities().sees_results);
+  int told = 0;
+  (*interceptor)->observe([&told](const auto&...) { ++told; });
+  Result<Stop> stop = stop_of(**interceptor);
+  ASSERT_TRUE(stop);
+  EXPECT_TRUE((*interceptor)->apply(std::move(*stop), Return{kReturned}));
+  EXPECT_EQ(caller.answered(), kReturned);
+  EXPECT_EQ(told, 0);
 }
 
 // ENOENT: the task is gone, or was taken out of its call, between poll(2) and this.

@@ -117,5 +117,16 @@ TEST(PtraceBackend, AResultThatMayBeReplacedIsToldWhenItIsKnown) {
   });
 }
 
+TEST(PtraceBackend, HasNothingOnADescriptor) {
+  for (const auto mode : {PtraceBackend::Mode::kTrace, PtraceBackend::Mode::kSyscall}) {
+    PtraceBackend backend = backend_of(mode);
+    EXPECT_EQ(backend.pollable_fd(), -1);
+    EXPECT_FALSE(backend.capabilities().uses_listener);
+    const auto stop = backend.next();
+    ASSERT_TRUE(stop);
+    EXPECT_FALSE(*stop);
+  }
+}
+
 }  // namespace
 }  // namespace vitrine::intercept

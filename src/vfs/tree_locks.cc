@@ -167,6 +167,7 @@ Status TreeFileSystem::lock_record(const Caller& caller, GuestFd fd, int command
   const bool asks = command == F_GETLK || command == F_OFD_GETLK;
   const bool of_process = command == F_GETLK || command == F_SETLK || command == F_SETLKW;
   if (!of_process && lock.l_pid != 0) return fail(EINVAL, "lock");
+  if (asks && lock.l_type == F_UNLCK) return fail(EINVAL, "lock");
   if (lock.l_whence != SEEK_SET && lock.l_whence != SEEK_CUR && lock.l_whence != SEEK_END)
     return fail(EINVAL, "lock");
   FileLock wanted;
@@ -180,7 +181,7 @@ Status TreeFileSystem::lock_record(const Caller& caller, GuestFd fd, int command
   wanted.seen_inode = target->seen_inode;
   wanted.through = info->description.value_or(0);
   if (asks) {
-    const auto held = lock.l_type == F_UNLCK ? std::nullopt : locks_.conflict(target->file, wanted);
+    const auto held = locks_.conflict(target->file, wanted);
     lock.l_type = F_UNLCK;
     if (held) describe_lock(*held, lock);
     return {};

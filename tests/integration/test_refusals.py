@@ -320,6 +320,12 @@ if pid == 0: os._exit(0)
 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 print("pidfd_open", call(434, pid, 0xffff))
 os.waitpid(pid, 0)
+pid = os.fork()
+if pid == 0: os.kill(os.getpid(), 19); os._exit(0)
+os.waitpid(pid, os.WUNTRACED)
+print([line for line in open(f"/proc/{pid}/status") if line.startswith("State")], end=" ")
+print(open(f"/proc/{pid}/stat").read().split()[2])
+os.kill(pid, 9); os.waitpid(pid, 0)
 with socket.socket(fileno=int(sys.argv[1])) as inherited: print(inherited.getsockname())
 """
 
@@ -329,7 +335,7 @@ with socket.socket(fileno=int(sys.argv[1])) as inherited: print(inherited.getsoc
                 number = bound.fileno()
                 run = self.assertSameAsNative(shop, backend, [PYTHON, "-c", code, str(number)],
                                               ["--processes", "2", "--pass-fd", str(number)], pass_fds=[number])
-                self.assertEqual(run.out.count(b"\n"), 5)
+                self.assertEqual(run.out.count(b"\n"), 6)
         self.everywhere(check)
 
     def test_a_relative_path_does_not_climb(self):

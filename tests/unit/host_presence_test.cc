@@ -13,6 +13,9 @@
 #include <fstream>
 #include <sstream>
 #include <thread>
+#include <vector>
+
+#include "failing_call.h"
 
 namespace vitrine::vfs {
 namespace {
@@ -44,6 +47,20 @@ class HostPresenceTest : public ::testing::TestWithParam<bool> {
 
   std::filesystem::path folder_;
 };
+
+// What cannot be looked at counts as there.
+TEST_P(HostPresenceTest, NothingIsMissingForACallThatFails) {
+  std::filesystem::create_directories(folder_ / "below");
+  std::ofstream(folder_ / "below/file");
+  const std::vector<long> calls{SYS_openat, SYS_openat2, SYS_newfstatat, SYS_fcntl, SYS_read};
+  for (const int error : {EMFILE, EACCES, EXDEV}) {
+    test::each_in_turn(calls, error, [&](const auto& arm) {
+      arm();
+      HostPresence host(GetParam());
+      for (int i = 0; i < 2; ++i) EXPECT_TRUE(host.may_have(folder_ / "below/file"));
+    });
+  }
+}
 
 TEST_P(HostPresenceTest, TellsWhatIsThereFromWhatIsNot) {
   HostPresence host(GetParam());

@@ -2,7 +2,9 @@
 // for is refused or right, nothing that was written is lost, and no descriptor is left.
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <cstring>
@@ -219,8 +221,10 @@ TEST_F(VfsFaults, AScratchFileThatCannotBeLookedAtLeavesNoRoom) {
 
 // Nothing on the host is left half written, or touched where the copy failed.
 TEST_F(VfsFaults, WhatIsCollectedIsWholeOrNotThere) {
+  std::vector<long> calls = kCalls;
+  calls.push_back(SYS_write);
   const std::string text = "begin" + std::string(200'000, '\0') + "end";
-  each({}, [&](const Arm& arm) {
+  each({EIO, calls, 1}, [&](const Arm& arm) {
     options_.max_memory_files = 2;
     build(ScratchRule{"/s", 8 << 20});
     put("out/file", "before");
@@ -391,6 +395,43 @@ TEST_F(VfsFaults, WhatProcTellsIsRightOrRefused) {
       EXPECT_LE(failed, 2);
     });
   }
+}
+
+// Devices are given as what they are: what cannot be looked at is none of them.
+TEST_F(VfsFaults, ADeviceIsTheRightOneOrRefused) {
+  std::vector<long> calls = kCalls;
+  calls.push_back(SYS_ioctl);
+  each({EIO, calls, 1}, [&](const Arm& arm) {
+    build(SyntheticRule{"proc"}, SyntheticRule{"dev"});
+    arm();
+    const auto number_of = [](const UniqueFd& fd) {
+      struct stat seen {};
+      const test::Call call{SYS_fstat, {fd.get(), reinterpret_cast<long>(&seen), 0, 0, 0, 0}};
+      EXPECT_EQ(call.perform(), 0);
+      EXPECT_TRUE(S_ISCHR(seen.st_mode));
+      return seen.st_rdev;
+    };
+    int failed = 0;
+    for (const auto& [path, number] :
+         {std::pair{"/dev/null", makedev(1, 3)}, std::pair{"/dev/zero", makedev(1, 5)},
+          std::pair{"/dev/ptmx", makedev(5, 2)}}) {
+      const auto opened = open(path, O_RDONLY);
+      failed += opened ? 0 : 1;
+      EXPECT_TRUE(!opened || number_of(opened->fd) == number) << path;
+    }
+    int number = -1;
+    const auto terminal = open("/dev/ptmx", O_RDWR);
+    if (terminal) {
+      const test::Call ask{
+          SYS_ioctl, {terminal->fd.get(), TIOCGPTN, reinterpret_cast<long>(&number), 0, 0, 0}};
+      EXPECT_EQ(ask.perform(), 0);
+    }
+    const std::string name = "/dev/pts/" + std::to_string(number);
+    EXPECT_TRUE(!terminal || stat_code(name) == 0 || stat_code(name) == 0) << name;
+    EXPECT_LE(failed + (terminal ? 0 : 1), 1);
+    const auto own = open("/dev/tty", O_RDWR);
+    EXPECT_FALSE(own) << "the view of the test has no terminal";
+  });
 }
 
 }  // namespace

@@ -69,6 +69,19 @@ TEST_F(TreeLocks, RangesAreTheKernels) {
   EXPECT_GT(refused, 100);
 }
 
+// fcntl(2): only for F_OFD_GETLK, and of late, is that a question.
+TEST_F(TreeLocks, WhoAsksForWhatIsInTheWayOfNothingIsRefused) {
+  const auto own = scratch();
+  const auto kernels = real();
+  for (const int type : {F_UNLCK, F_RDLCK, F_WRLCK}) {
+    auto ours = lock_of(type, SEEK_SET, 0, 0);
+    auto theirs = ours;
+    EXPECT_EQ(ask(own.get(), F_GETLK, ours), ask_kernel(kernels.get(), F_GETLK, theirs)) << type;
+  }
+  auto nothing = lock_of(F_UNLCK, SEEK_SET, 0, 0);
+  EXPECT_EQ(ask(own.get(), F_OFD_GETLK, nothing), EINVAL);
+}
+
 TEST_F(TreeLocks, WhatIsInTheWayIsToldAsTheKernelTells) {
   const auto own = scratch();
   const auto own_other = scratch();

@@ -69,6 +69,43 @@ TEST_F(ScratchFolder, QuotaOfContentIsMeasuredAndLimitsTheSize) {
   EXPECT_GE(fs_->scratch_peak(), 800U << 10);
 }
 
+// What is written natively may pass the quota for a moment.
+TEST_F(ScratchFolder, PastTheQuotaNothingMoreIsAllocated) {
+  start(64 << 10);
+  auto file = open("/s/a", O_RDWR | O_CREAT);
+  auto other = open("/s/b", O_RDWR | O_CREAT);
+  const std::string content(128 << 10, 'x');
+  ASSERT_EQ(::write(file->fd.get(), content.data(), content.size()),
+            static_cast<ssize_t>(content.size()));
+  EXPECT_EQ(code(fs_->allocate_descriptor(caller_, guest(other->fd.get()), 0, 0, 4096)), ENOSPC);
+  EXPECT_EQ(code(fs_->truncate(caller_, cwd_, "/s/a", 0)), 0);
+  EXPECT_EQ(code(fs_->allocate_descriptor(caller_, guest(other->fd.get()), 0, 0, 4096)), 0);
+}
+
+// Its file is not even a file any more by then.
+TEST_F(ScratchFolder, ALockEndsWithItsClosedDescription) {
+  options_.max_memory_files = 4;
+  start();
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  const auto lock = [&](const UniqueFd& fd, struct flock wanted) {
+    return code(fs_->lock_record(caller_, guest(fd.get()), F_OFD_SETLK, wanted));
+  };
+  const auto write_others = [&] {
+    for (int i = 0; i < 10; ++i) write("/s/" + std::to_string(i), "x");
+  };
+  write_others();
+  {
+    const auto holder = open("/s/file", O_RDWR | O_CREAT);
+    ASSERT_EQ(lock(holder->fd, whole), 0);
+    const auto second = open("/s/file", O_RDWR);
+    EXPECT_EQ(lock(second->fd, whole), EAGAIN);
+  }
+  write_others();
+  const auto next = open("/s/file", O_RDWR);
+  EXPECT_EQ(lock(next->fd, whole), 0);
+}
+
 TEST_F(ScratchFolder, FullQuotaGivesEnospcAndNoSize) {
   start(64 << 10);
   auto file = open("/s/a", O_WRONLY | O_CREAT);

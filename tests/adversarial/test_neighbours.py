@@ -1,10 +1,13 @@
 """Two runs share nothing, and neither hears of the other or of the caller; signals and output by other
 roads; core dumps; the known ways out of the language. Each natively works."""
 
+import ast
+import ctypes
 import fcntl
 import functools
 import pty
 import resource
+import shutil
 
 from harness import *
 from test_start import limits_of
@@ -14,7 +17,7 @@ LONG = bool(os.environ.get("VITRINE_LONG"))
 
 # Each leaves something behind for the next one to find. Prints what it found, then leaves it.
 TRACES = """
-import ctypes, os, socket, sys
+import ctypes, fcntl, os, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
 found = []
 def attempt(name, call):
@@ -35,8 +38,9 @@ def queue():
     rt = ctypes.CDLL("librt.so.1", use_errno=True)
     return rt.mq_open(b"/vitrine-test", 0) >= 0 or rt.mq_open(b"/vitrine-test", 0o102, 0o600, None) < -1
 def key():
-    add = libc.syscall(248, b"user", b"vitrine-test", b"x", 1, -4)
-    return False if add < 0 else libc.syscall(250, 10, -4, b"user", b"vitrine-test") == 0
+    there = libc.syscall(250, 10, -4, b"user", b"vitrine-test", 0) > 0
+    libc.syscall(248, b"user", b"vitrine-test", b"x", ctypes.c_long(1), -4)
+    return there
 def abstract():
     listener = socket.socket(socket.AF_UNIX)
     listener.connect("\\0vitrine-test")
@@ -48,7 +52,18 @@ attempt("msg", msg)
 attempt("sem", sem)
 attempt("queue", queue)
 attempt("abstract", abstract)
-attempt("lock", lambda: not __import__("fcntl").flock(os.open(sys.executable, os.O_RDONLY), 6) and False)
+def taken(lock):
+    fd = os.open(sys.argv[1], os.O_RDONLY)
+    try: lock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError: return True
+    finally: os.close(fd)
+def lease():
+    try: os.close(os.open(sys.argv[1], os.O_WRONLY | os.O_NONBLOCK))
+    except BlockingIOError: return True
+attempt("key", key)
+attempt("flock", lambda: taken(fcntl.flock))
+attempt("lockf", lambda: taken(fcntl.lockf))
+attempt("lease", lease)
 print(found, flush=True)
 if "stay" in sys.argv:
     listener = None
@@ -57,9 +72,15 @@ if "stay" in sys.argv:
         listener.bind("\\0vitrine-test")
         listener.listen(1)
     except OSError: pass
-    import fcntl
-    try: fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
-    except OSError: pass
+    held = os.open(sys.argv[1], os.O_RDONLY)
+    def hold(*how):
+        try: fcntl.fcntl(*how) if len(how) > 2 else how[0](os.open(sys.argv[1], os.O_RDWR), how[1])
+        except OSError: pass
+    if sys.argv[2] == "lease": hold(held, 1024, fcntl.F_RDLCK)  # F_SETLEASE
+    else:
+        hold(fcntl.lockf, fcntl.LOCK_EX)
+        try: fcntl.flock(held, fcntl.LOCK_EX)
+        except OSError: pass
     print("ready", flush=True)
     sys.stdin.readline()
 """
@@ -98,38 +119,54 @@ sys.stdin.readline()
 STARTS = "print('works')"  # by opening files
 MOST_FILES = 1100
 
+# Each road alone.
 SIGNALS = """
-import ctypes, fcntl, os, signal, struct, sys, time
-victim = int(sys.argv[1])
+import ctypes, fcntl, os, signal, socket, struct, sys, time
+victim, road = int(sys.argv[1]), sys.argv[2]
 libc = ctypes.CDLL(None, use_errno=True)
-a, b = __import__("socket").socketpair()
 r, w = os.pipe()
-for fd in (r, a.fileno(), 0, 1):
-    for command, value in ((8, victim), (8, -victim), (10, signal.SIGTERM)):   # F_SETOWN, F_SETSIG
-        try: fcntl.fcntl(fd, command, value)
-        except OSError: pass
-    try: fcntl.fcntl(fd, 15, struct.pack("ii", 1, victim))                     # F_SETOWN_EX
-    except OSError: pass
-    for request in (0x8901, 0x8902):                                            # FIOSETOWN, SIOCSPGRP
-        try: fcntl.ioctl(fd, request, struct.pack("i", victim))
-        except OSError: pass
-    try: fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
-    except OSError: pass
-os.write(w, b"x"); b.send(b"x")
-# A timer whose signal is for another process's thread (SIGEV_THREAD_ID).
-event = struct.pack("qiii", 0, signal.SIGTERM, 4, victim) + bytes(64)
-timer = ctypes.c_int()
-if libc.syscall(222, 1, event, ctypes.byref(timer)) == 0:
-    libc.syscall(223, timer.value, 0, struct.pack("qqqq", 0, 0, 0, 1000000), 0)
-try:
+a, b = socket.socketpair()
+def attempt(call, *arguments):
+    try: return call(*arguments)
+    except OSError: return None
+def control(command, value):
+    for fd in (r, a.fileno(), 0, 1): attempt(fcntl.fcntl, fd, command, value)
+def request(number):
+    attempt(fcntl.ioctl, a.fileno(), number, struct.pack("i", victim))
+def timer(how):
+    event = struct.pack("qiii", 0, signal.SIGTERM, how, victim) + bytes(64)
+    made = ctypes.c_int()
+    if libc.syscall(222, 1, event, ctypes.byref(made)) == 0:
+        libc.syscall(223, made.value, 0, struct.pack("qqqq", 0, 0, 0, 1000000), 0)
+def notify():
     folder = os.open("/tmp", os.O_RDONLY)
-    fcntl.fcntl(folder, 10, signal.SIGTERM)
-    fcntl.fcntl(folder, 8, victim)
-    fcntl.fcntl(folder, 1026, 0x8000001f)                                       # F_NOTIFY
-    open("/tmp/x", "w").close()
-except OSError: pass
+    for command, value in ((10, signal.SIGTERM), (8, victim), (1026, 0x8000001f)):  # F_NOTIFY
+        attempt(fcntl.fcntl, folder, command, value)
+    attempt(open, "/tmp/vitrine-notify", "w")
+    attempt(os.unlink, "/tmp/vitrine-notify")
+def lease():
+    made = os.open(sys.argv[3], os.O_RDONLY)
+    for command, value in ((10, signal.SIGTERM), (1024, 0), (8, victim)): attempt(fcntl.fcntl, made, command, value)
+    if os.fork() == 0:
+        attempt(os.open, sys.argv[3], os.O_WRONLY | os.O_NONBLOCK)
+        os._exit(0)
+{"F_SETOWN": lambda: control(8, victim), "F_SETOWN of a group": lambda: control(8, -victim),
+ "F_SETOWN_EX": lambda: control(15, struct.pack("ii", 1, victim)),
+ "F_SETOWN_EX of a task": lambda: control(15, struct.pack("ii", 0, victim)),
+ "F_SETOWN_EX of a group": lambda: control(15, struct.pack("ii", 2, victim)),
+ "FIOSETOWN": lambda: request(0x8901), "SIOCSPGRP": lambda: request(0x8902),
+ "F_NOTIFY": notify, "F_SETLEASE": lease}[road]()
+if road not in ("F_NOTIFY", "F_SETLEASE"):
+    control(10, signal.SIGTERM)
+    for fd in (r, a.fileno()):
+        attempt(fcntl.fcntl, fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    os.write(w, b"x"); b.send(b"x")
+# A timer's signal may be for a task of one's own alone (SIGEV_THREAD_ID), and for others nowhere.
+timer(4)
 time.sleep(0.2)
 """
+ROADS = ("F_SETOWN", "F_SETOWN of a group", "F_SETOWN_EX", "F_SETOWN_EX of a task", "F_SETOWN_EX of a group",
+         "FIOSETOWN", "SIOCSPGRP", "F_NOTIFY", "F_SETLEASE")
 
 KEYS = """
 import fcntl, os
@@ -164,6 +201,17 @@ def by_collector():
 def by_code():
     code = compile("open(SECRET).read()", "<x>", "eval")
     return eval(code.replace(co_name="y"), {"SECRET": SECRET})
+def by_crafted_code():
+    # LOAD_CONST with an index far outside of its constants: whatever a pointer in other bytes leads to.
+    import dis
+    made = [(id(open).to_bytes(8, "little"), tuple([None])) for _ in range(1000)]
+    index, pointer, constants = next((n, p, c) for p, _ in made for _, c in made[::99]
+                                     if 0 < (n := (id(p) + 32 - id(c) - 24) // 8) < 1 << 31)
+    extended = b"".join(bytes([dis.opmap["EXTENDED_ARG"], index >> n & 255]) for n in (24, 16, 8))
+    start = bytes([dis.opmap["RESUME"], 0]) if "RESUME" in dis.opmap else b""
+    body = start + extended + bytes([dis.opmap["LOAD_CONST"], index & 255, dis.opmap["RETURN_VALUE"], 0])
+    crafted = (lambda: None).__code__.replace(co_code=body, co_consts=constants)
+    return types.FunctionType(crafted, {})()(SECRET).read()
 def by_library():
     libc = ctypes.CDLL(None)
     data = ctypes.create_string_buffer(100)
@@ -191,35 +239,55 @@ class Neighbours(Case):
 
     def test_runs_find_nothing_of_each_other(self):
         def check(shop, backend):
-            locked = shop.file("locked", "")
-            first = shop.start([PYTHON, "-c", TRACES, locked, "stay"], ["-q", "--ro", locked],
-                               backend=backend, stdin=subprocess.PIPE)
-            self.assertEqual(first.stdout.readline(), b"[]\n")
-            self.assertEqual(first.stdout.readline(), b"ready\n")
-            # Side by side, and on a lock of the host's.
-            second = shop.run([PYTHON, "-c", TRACES, locked], ["--ro", locked], backend=backend)
-            with open(locked, "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            first.communicate(b"\n", timeout=30)
-            # One after the other.
-            third = shop.run([PYTHON, "-c", TRACES, locked], ["--ro", locked], backend=backend)
-            self.assertEqual((second.out, third.out), (b"[]\n", b"[]\n"))
-            self.assertFalse(os.path.exists("/dev/shm/vitrine-left"))
-            self.assertFalse(os.path.exists("/tmp/vitrine-left"))
+            for held in ("locks", "lease"):
+                locked = shop.file("locked", "")
+                self.own(shop, locked)
+                first = shop.start([PYTHON, "-c", TRACES, locked, held, "stay"], ["-q", "--ro", locked],
+                                   backend=backend, stdin=subprocess.PIPE)
+                self.assertEqual(first.stdout.readline(), b"[]\n")
+                self.assertEqual(first.stdout.readline(), b"ready\n")
+                # Side by side, and on a lock of the host's.
+                second = shop.run([PYTHON, "-c", TRACES, locked], ["--ro", locked], backend=backend)
+                with open(os.open(locked, os.O_RDWR | os.O_NONBLOCK), "rb+") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                first.communicate(b"\n", timeout=30)
+                # One after the other.
+                third = shop.run([PYTHON, "-c", TRACES, locked], ["--ro", locked], backend=backend)
+                self.assertEqual((second.out, third.out), (b"[]\n", b"[]\n"))
+                self.assertFalse(os.path.exists("/dev/shm/vitrine-left"))
+                self.assertFalse(os.path.exists("/tmp/vitrine-left"))
         self.everywhere(check)
+
+    def own(self, shop, path):
+        if shop.user:
+            shutil.chown(path, shop.user, shop.user)
 
     def test_natively_they_do(self):
         shop = Workshop()
         self.addCleanup(shop.close)
-        found = [shop.native([PYTHON, "-c", TRACES, "x"]).stdout for _ in range(2)][1]
+        locked, found = shop.file("locked", ""), set()
+        for held in ("locks", "lease"):
+            first = subprocess.Popen([PYTHON, "-c", TRACES, locked, held, "stay"], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE)
+            first.stdout.readline()
+            self.assertEqual(first.stdout.readline(), b"ready\n")
+            found |= set(ast.literal_eval(shop.native([PYTHON, "-c", TRACES, locked]).stdout.decode()))
+            first.kill()  # a lease that is broken may have ended it already
+            first.communicate()
         for path in ("/tmp/vitrine-left", "/dev/shm/vitrine-left"):
             os.unlink(path)
         for kind, option in (("shm", "-M"), ("msg", "-Q"), ("sem", "-S")):
             subprocess.run(["ipcrm", option, "0x5eed"], capture_output=True)
-        if os.path.exists("/dev/mqueue/vitrine-test"):
-            os.unlink("/dev/mqueue/vitrine-test")
-        for name in ("tmp", "shm folder", "shm", "msg", "sem"):
-            self.assertIn(f"'{name}'".encode(), found)
+        ctypes.CDLL("librt.so.1").mq_unlink(b"/vitrine-test")
+        wanted = {"tmp", "shm folder", "shm", "msg", "sem", "queue", "abstract", "flock", "lockf", "lease", "key"}
+        libc = ctypes.CDLL(None)
+        key = libc.syscall(248, b"user", b"vitrine-test", b"x", ctypes.c_long(1), -4)
+        if key < 0:
+            print("no keyrings here", file=sys.stderr)
+            wanted.remove("key")
+        libc.syscall(250, 3, key)  # KEYCTL_REVOKE
+        self.assertEqual(found, wanted)
 
     # --- what the kernel counts by user: one run leaves others, and their supervisors, enough
 
@@ -273,7 +341,7 @@ class Neighbours(Case):
     # --- signals by other roads
 
     def victim(self, shop):
-        process = subprocess.Popen(shop.as_user(["/bin/sleep", "60"]))
+        process = subprocess.Popen(shop.as_user(["/bin/sleep", "60"]), start_new_session=True)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         time.sleep(0.1)  # setpriv becomes sleep
@@ -281,18 +349,23 @@ class Neighbours(Case):
 
     def test_signals_by_other_roads(self):
         def check(shop, backend):
-            victim = self.victim(shop)
-            run = shop.run([PYTHON, "-c", SIGNALS, str(victim.pid)], backend=backend)
-            self.assertEqual((run.status, run.err), (0, b""))
+            victim, owned = self.victim(shop), shop.file("owned", "")
+            self.own(shop, owned)
+            runs = [shop.start([PYTHON, "-c", SIGNALS, str(victim.pid), road, owned],
+                               ["-q", "--processes", "2", "--ro", owned], backend=backend) for road in ROADS]
+            for road, run in zip(ROADS, runs):
+                _, err = run.communicate(timeout=60)
+                self.assertEqual((run.returncode, err), (0, b""), road)
             self.assertIsNone(victim.poll())
         self.everywhere(check)
 
     def test_natively_they_arrive(self):
         shop = Workshop()
         self.addCleanup(shop.close)
-        victim = self.victim(shop)
-        shop.native([PYTHON, "-c", SIGNALS, str(victim.pid)])
-        self.assertEqual(victim.wait(5), -signal.SIGTERM)
+        for road in ROADS:
+            victim = self.victim(shop)
+            shop.native([PYTHON, "-c", SIGNALS, str(victim.pid), road, shop.file("owned", "")])
+            self.assertEqual(victim.wait(5), -signal.SIGTERM, road)
 
     # --- keys that nobody typed: what the caller's terminal holds unread afterwards
 
@@ -405,13 +478,13 @@ class Neighbours(Case):
             secret = shop.file("secret", CANARY)
             run = shop.run([PYTHON, "-c", ESCAPES, secret], backend=backend)
             self.assertEqual((run.status, run.err), (0, b""))
-            self.assertEqual(run.out.count(b"\n"), 6)
+            self.assertEqual(run.out.count(b"\n"), 7)
             self.assertNotIn(CANARY.encode(), run.out)
         self.everywhere(check)
         shop = Workshop()
         self.addCleanup(shop.close)
         native = shop.native([PYTHON, "-c", ESCAPES, shop.file("secret", CANARY)])
-        self.assertEqual(native.stdout.count(CANARY.encode()), 6, native)
+        self.assertEqual(native.stdout.count(CANARY.encode()), 7, native)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,9 @@ class Memory(Case):
         self.natively("tables")
         self.contained("tables")
 
+    # Counted by none but the kernel's own bound for each user (README): what the descriptors of one process hold.
     def test_pipes(self):
+        self.natively("pipes", at_least=16)
         self.contained("pipes")
 
     def test_processes(self):
@@ -121,6 +123,24 @@ print(len(mmap.mmap(-1, 80 << 20)))
     def test_sockets_in_flight(self):
         self.natively("in-flight", at_least=80)
         self.contained("in-flight", budget=32)
+
+    # What each process holds is far below the budget.
+    def test_every_way_together(self):
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        bare = shop.native([shop.guest("memory"), "together", str(4 * WANTED)])
+        self.assertGreater(sum(map(int, bare.stdout.split())), 2 * WANTED)
+
+        def check(shop, backend):
+            run = shop.run([shop.guest("memory"), "together", str(4 * WANTED)],
+                           ["--memory", f"{BUDGET}M", "--scratch", f"/tmp={WANTED}M", "--processes", "16", "--wall", "20s"],
+                           backend=backend)
+            self.assertIn((run.status, run.verdict), [(0, "exited"), (122, "memory-limit")])
+            if run.verdict == "exited":
+                self.assertLess(sum(map(int, run.out.split())), BUDGET + MARGIN)
+            self.assertLess(run.report["usage"]["memory_peak_bytes"] >> 20, BUDGET + BUDGET // 4)
+            self.assertIn("memory", run.report["limits_hit"])
+        self.everywhere(check)
 
     # A file is as large as its folder allows, but many of them are more than that together.
     def test_sparse_files_of_a_small_scratch(self):

@@ -2,10 +2,13 @@
 roads; core dumps; the known ways out of the language. Each natively works."""
 
 import ast
+import contextlib
 import ctypes
 import fcntl
 import functools
+import glob
 import pty
+import pwd
 import resource
 import shutil
 
@@ -116,6 +119,22 @@ except OSError: pass
 print(flying, flush=True)
 sys.stdin.readline()
 """
+# Starts all the threads it can, and keeps them.
+THREADS = """
+import sys, threading
+threading.stack_size(65536)
+over, made = threading.Event(), []
+try:
+    while True:
+        thread = threading.Thread(target=over.wait)
+        thread.start()
+        made.append(thread)
+except RuntimeError: print(len(made), flush=True)
+sys.stdin.readline()
+over.set()
+"""
+ROOM_FOR_THREADS = 300  # beside what the user has already
+
 STARTS = "print('works')"  # by opening files
 MOST_FILES = 1100
 
@@ -303,8 +322,10 @@ class Neighbours(Case):
             first.communicate(b"\n", timeout=30)
         return held, second
 
-    def beside_a_run(self, hoarder, limits):
+    def beside_a_run(self, hoarder, limits, of_root=True):
         def check(shop, backend):
+            if not (shop.user or of_root):
+                return
             held, second = self.beside(hoarder, functools.partial(shop.start, backend=backend),
                                        functools.partial(shop.run, backend=backend), limits)
             self.assertGreater(held, 0)
@@ -337,6 +358,22 @@ class Neighbours(Case):
             flying, second = self.beside_a_native(FLYING, limits, backend)
             self.assertGreater(flying, MOST_FILES)
             self.assertNotEqual((second.status, second.out), (0, b"works\n"))
+
+    def room_for_threads(self):
+        user, count = pwd.getpwnam(ensure_user()).pw_uid, 0
+        for task in glob.glob("/proc/[0-9]*/task/*"):
+            with contextlib.suppress(OSError):
+                count += os.stat(task).st_uid == user
+        return self.limited(resource.RLIMIT_NPROC, count + ROOM_FOR_THREADS)
+
+    # What root runs is nobody's, whose programs others run as well: it cannot be counted.
+    def test_a_run_leaves_others_their_threads(self):
+        self.beside_a_run(THREADS, self.room_for_threads(), of_root=False)
+
+    def test_natively_a_program_takes_all_threads_and_then_nothing_is_started(self):
+        threads, second = self.beside_a_native(THREADS, self.room_for_threads(), BACKENDS[0])
+        self.assertGreater(threads, ROOM_FOR_THREADS // 2)
+        self.assertNotEqual((second.status, second.out), (0, b"works\n"))
 
     # --- signals by other roads
 

@@ -228,7 +228,8 @@ bool own_descriptors(const ChildImage& image) {
   const LaunchPlan& plan = *image.plan;
   char byte = 0;
   check(image, kHandshake, ::read(image.go, &byte, 1) == 1);
-  check(image, kSession, ::setsid() >= 0);  // gVisor returns 0
+  // gVisor returns 0. Signals to its own group are the program's to send.
+  check(image, kSession, ::setsid() >= 0 && ::getsid(0) == ::getpid());
   check(image, kSignals, default_dispositions());
   check(image, kTerminal, plan.terminal < 0 || ::ioctl(plan.terminal, TIOCSCTTY, 0) == 0);
   check(image, kDirectory, ::chdir("/") == 0);

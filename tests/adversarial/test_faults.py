@@ -150,6 +150,7 @@ class Faults(Case):
     def test_a_wall_that_is_only_said_to_stand_is_a_refusal(self):
         no_privileges = "rule 0 prctl 0 0xffffffff 38"
         walls = [(no_privileges, ""), (no_privileges, "landlock"), ("rule 0 seccomp", ""),
+                 ("rule 0 setsid", ""),
                  ("rule 0 landlock_restrict_self", ""), ("rule-ne 0 prlimit64 2 0", ""),
                  ("rule 0 setresuid\nrule 0 setresgid\nrule 0 capset", "")]
 
@@ -320,6 +321,25 @@ class OneByOne(Case):
                 self.assertEqual((len(results), results.count(b"%d" % -result)), (len(usual), 1),
                                  (words, call, results))
         self.everywhere(check, users=False)
+
+    # -512 to -516 are the kernel's own: a call that had one for its result would be made again, or show it.
+    def test_no_result_is_one_of_the_kernels_restart_codes(self):
+        served = {"sysinfo": "99 &120", "uname": "63 &400", "socket": "41 1 1 0"}
+        codes = range(512, 517)
+
+        def check(shop, backend):
+            for (call, words), code in itertools.product(served.items(), codes):
+                done, lines = self.trace(shop, backend, ["-e", f"inject={call}:error={code}", "-e", f"trace={call}"],
+                                         [shop.guest("calls"), *words.split()], ["--processes", "4"])
+                self.assertTrue(any("INJECTED" in line for line in lines), call)
+                self.assertEqual((done.returncode, done.stdout), (0, b"%d\n" % -errno.EIO), (call, code))
+        self.everywhere(check, users=False)
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        for call, code in itertools.product(served, codes):
+            bare = shop.native(["strace", "-o", "/dev/null", "-e", f"inject={call}:error={code}", shop.guest("calls"),
+                                *served[call].split()])
+            self.assertEqual(int(bare.stdout), -code, call)
 
     def test_a_name_that_cannot_be_bound_is_not_left(self):
         code = """

@@ -54,6 +54,41 @@ class Arguments(Case):
             others[line] = f"-{errno.EACCES}"
         self.same("rare", others, ["-p", "python-multiprocess"])
 
+    # A folder of somebody else's tree: passed on, it is a descriptor and no way into that tree.
+    def test_a_folder_of_the_callers(self):
+        code = """
+import os, sys
+fd, found = int(sys.argv[1]), []
+def attempt(call, *arguments, **named):
+    try: found.append(call(*arguments, **named))
+    except OSError: pass
+for path in ("inside", "../secret", "..", ".", "", sys.argv[2]):
+    for call in (os.open, os.mkdir, os.unlink): attempt(call, path, 0, dir_fd=fd) if call is not os.unlink else attempt(call, path, dir_fd=fd)
+    attempt(os.stat, path, dir_fd=fd); attempt(os.readlink, path, dir_fd=fd); attempt(os.symlink, "x", path, dir_fd=fd)
+    attempt(os.open, f"/proc/self/fd/{fd}/{path}", 0)
+for call in (os.fchdir, os.listdir): attempt(call, fd)
+print(len(found))
+"""
+        def passed(shop, run):
+            os.mkdir(os.path.join(shop.path, "folder"), 0o777)
+            for name in ("folder/inside", "secret"):
+                shop.file(name, "text")
+            folder = os.open(os.path.join(shop.path, "folder"), os.O_RDONLY)
+            try:
+                return run([PYTHON, "-c", code, str(folder), os.path.join(shop.path, "secret")], folder)
+            finally:
+                os.close(folder)
+
+        def check(shop, backend):
+            run = passed(shop, lambda line, folder: shop.run(line, ["--pass-fd", str(folder)], backend=backend,
+                                                             pass_fds=[folder]))
+            self.assertEqual((run.status, run.out), (0, b"0\n"))
+            self.assertEqual(os.listdir(os.path.join(shop.path, "folder")), ["inside"])
+        self.everywhere(check)
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        self.assertGreater(int(passed(shop, lambda line, folder: shop.native(line, pass_fds=[folder])).stdout), 12)
+
     def test_strings_that_a_sibling_takes_away(self):
         native, folder, script = self.lines("vanishing")
         both = [f"[-{errno.EFAULT}, -{errno.ENOENT}]"]

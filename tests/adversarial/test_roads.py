@@ -106,6 +106,73 @@ class Roads(Case):
         self.assertIn(CANARY.encode(), bare.stdout)
         self.assertIn(b"listed", bare.stdout)
 
+    # Its own entries lead to its own tree only; whoever is its own is so by every call alike.
+    OWN = """
+import os, subprocess, sys, threading, time
+secret, reached = sys.argv[1], []
+name = os.path.basename(secret)
+def attempt(what, call, *arguments):
+    try: found = call(*arguments)
+    except (OSError, ValueError): return
+    reached.append(what) if "canary" in str(found) else None
+def text(path):
+    with open(path, "rb") as f: return f.read(100)
+for base in ("/proc/self", "/proc/thread-self", f"/proc/{os.getpid()}", f"/proc/self/task/{os.getpid()}"):
+    for path in (f"{base}/root{secret}", f"{base}/cwd/{name}", f"{base}/root/proc/self/root{secret}",
+                 f"{base}/exe/../../..{secret}", f"{base}/cwd/../{os.path.basename(os.getcwd())}/{name}"):
+        attempt(path.replace(str(os.getpid()), "PID"), text, path)
+    attempt("environ", text, f"{base}/environ")
+    for path in (f"{base}/cwd", f"{base}/root"):
+        attempt("by folder", lambda: os.read(os.open(name, 0, dir_fd=os.open(path, os.O_RDONLY)), 100))
+        attempt("listed", lambda: "canary" if name in os.listdir(path) else "")
+# Memory that is read and written past the rules of its mappings.
+def poke():
+    with open("/proc/self/mem", "r+b", 0) as f:
+        f.seek(id(hidden) + 32)
+        return f.read(6)
+hidden = b"canary" + b"-" * 3
+attempt("mem", poke)
+def mapped():
+    for entry in os.listdir("/proc/self/map_files"):
+        os.readlink("/proc/self/map_files/" + entry)
+        return "canary"
+attempt("map_files", mapped)
+def member(pid):
+    answers = []
+    for call in (os.stat, os.lstat, os.listdir, lambda p: os.close(os.open(p, os.O_RDONLY)), lambda p: os.readlink(p + "/exe"),
+                 lambda p: open(p + "/stat").read(), lambda p: os.access(p, os.F_OK) or os.stat(p)):
+        try: call(f"/proc/{pid}"); answers.append(True)
+        except OSError: answers.append(False)
+    return {*answers, str(pid) in os.listdir("/proc")}
+child = subprocess.Popen(["/bin/sleep", "60"])
+time.sleep(.05)
+def tid_listed():
+    return str(threading.get_native_id()) in os.listdir("/proc/self/task")
+threads = []
+thread = threading.Thread(target=lambda: threads.append(tid_listed())); thread.start(); thread.join()
+members = [member(os.getpid()), member(child.pid), threads]
+child.kill(); child.wait()
+print(reached, *members, member(child.pid), [member(int(pid)) for pid in sys.argv[2:]])
+"""
+
+    def test_its_own_entries(self):
+        def own(shop, run):
+            secret = shop.file("secret", CANARY)
+            return run([PYTHON, "-c", self.OWN, secret, "1", "2", str(os.getpid())])
+
+        def check(shop, backend):
+            run = own(shop, lambda line: shop.run(line, ["--processes", "2", "--ro", "/bin/sleep"], backend=backend,
+                                                  env=dict(os.environ, CANARY=CANARY)))
+            self.assertEqual((run.status, run.err), (0, b""))
+            self.assertEqual(run.out.decode().strip(), "[] {True} {True} [True] {False} [{False}, {False}, {False}]")
+        self.everywhere(check)
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        bare = own(shop, shop.native).stdout.decode()
+        for road in ("'/proc/self/root", "'/proc/self/cwd/", "by folder", "listed", "'mem'", "map_files"):
+            self.assertIn(road, bare)
+        self.assertTrue(bare.strip().endswith("{True}]"), bare)
+
     # --- what a shown folder may hold
 
     BLOCKING = """

@@ -70,6 +70,12 @@ PATH_CALLS = [
     ("fchmodat", 268, ("D", "P", 0o600)), ("truncate", 76, ("P", 0)),
     ("utimensat", 280, ("D", "P", 0, 0)), ("statfs", 137, ("P", BUFFER)),
     ("rename", 82, ("P", "P")), ("link", 86, ("P", "P")), ("symlink", 88, ("P", "P")),
+    ("renameat", 264, ("D", "P", "D", "P")), ("renameat2", 316, ("D", "P", "D", "P", 0)),
+    ("linkat", 265, ("D", "P", "D", "P", 0)), ("symlinkat", 266, ("P", "D", "P")),
+    ("mknod", 133, ("P", 0o100600, 0)), ("mknodat", 259, ("D", "P", 0o100600, 0)), ("utime", 132, ("P", 0)),
+    ("utimes", 235, ("P", 0)), ("futimesat", 261, ("D", "P", 0)), ("chown", 92, ("P", -1, -1)),
+    ("lchown", 94, ("P", -1, -1)), ("fchownat", 260, ("D", "P", -1, -1, 0)), ("fchmodat2", 452, ("D", "P", 0o600, 0)),
+    ("execve", 59, ("P", 0, 0)), ("execveat", 322, ("D", "P", 0, 0, 0)),
 ]
 
 
@@ -180,9 +186,12 @@ def folders(folder):
                 filled = [address if a == "P" else dirfd if a == "D" else a for a in arguments]
                 result = call(number, *filled)
                 print(value, kind, name, min(result, 0))
-                if number == 258 and result == 0:
-                    os.rmdir("missing" if value.startswith("cwd") or kind == "absolute" or value == "odd"
-                             else "sub/missing")
+                for made in ("missing", "sub/missing") if result == 0 else ():
+                    for remove in (os.unlink, os.rmdir):
+                        try:
+                            remove(made)
+                        except OSError:
+                            pass
 
 
 def rare(folder):

@@ -138,7 +138,8 @@ print(len(mmap.mmap(-1, 80 << 20)))
             self.assertIn((run.status, run.verdict), [(0, "exited"), (122, "memory-limit")])
             if run.verdict == "exited":
                 self.assertLess(sum(map(int, run.out.split())), BUDGET + MARGIN)
-            self.assertLess(run.report["usage"]["memory_peak_bytes"] >> 20, BUDGET + BUDGET // 4)
+            missed = 24 * os.cpu_count()  # by one look, of what each CPU fills meanwhile
+            self.assertLess(run.report["usage"]["memory_peak_bytes"] >> 20, BUDGET + BUDGET // 8 + 4 + missed)
             self.assertIn("memory", run.report["limits_hit"])
         self.everywhere(check)
 

@@ -431,6 +431,40 @@ class Neighbours(Case):
             self.skipTest("this kernel has no TIOCSTI but for root")
         _, out = self.typed([PYTHON, "-c", KEYS])
         self.assertIn(CANARY.encode(), out)
+        self.control()
+
+    # What vitrine itself says on a terminal of names that the program, or its caller's file, chose.
+    def test_names_that_are_shown_on_a_terminal(self):
+        hostile = "\x1b[2J\x1b]0;x\x07\x9b\u202e"
+        makes = f"import os\nos.mkdir('/usr/lib/' + {hostile!r})"
+
+        def shown(command, shop):
+            parent, child = pty.openpty()
+            done = subprocess.Popen(command, stdin=child, stdout=subprocess.DEVNULL, stderr=child, cwd=shop.path)
+            os.close(child)
+            out = b""
+            with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+                while block := os.read(parent, 10000):
+                    out += block
+            done.wait(30)
+            os.close(parent)
+            return out
+
+        def check(shop, backend):
+            quiet = ["/bin/sh", "-c", f"exec 2>/dev/null; exec {PYTHON} -c \"$0\"", makes]
+            several = ["--ro", "/bin/sh", "--ro", PYTHON, "--ro", "/dev/null"]
+            for words in ([hostile], ["--ro", hostile, "--", "true"], ["-p", hostile, "--", "true"],
+                          ["--on-deny", "kill", "--", PYTHON, "-c", makes], ["-v", *several, "--", *quiet],
+                          ["log", "show", hostile], ["--" + hostile, "true"]):
+                line = [shop.vitrine, *([] if words[0] == "log" else ["--backend", backend]), *words]
+                out = shown(shop.as_user(line), shop)
+                self.assertIn(b"vitrine", out)
+                self.assertNotRegex(out.decode(), "[\x1b\x07\x9b\u202e]", words)
+        self.everywhere(check)
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        self.assertIn(b"\x1b[2J", shown(["/bin/sh", "-c", 'echo "$0" >&2', hostile], shop))
+        self.control()
 
     # --- core dumps
 

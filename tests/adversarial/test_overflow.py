@@ -31,6 +31,11 @@ BUDGETS = {
 }
 
 
+# What no budget takes, whatever it counts.
+NONE_OF_THEM = (str((1 << 64) - 1), str(1 << 64), f"{(1 << 64) - 1}G", "-1", "-1G", "", " ", " 1", "1 ", "1 G", "1e9G", "0x10",
+                "+1", "1.5.1", "nan", "inf", "1,000", "١")
+
+
 class Overflow(Case):
     def attempt(self, shop, backend, option, value, program):
         run = shop.run([PYTHON, "-c", program], [option, value], backend=backend, timeout=30)
@@ -45,6 +50,17 @@ class Overflow(Case):
                     self.assertIn(option.encode(), run.err)
                     self.assertIn(run.verdict, (None, "setup-error"))
         self.everywhere(check)
+
+    def test_values_that_are_none_for_any_budget(self):
+        def check(shop, backend):
+            for option in BUDGETS:
+                for value in NONE_OF_THEM:
+                    value = f"/tmp={value}" if option == "--scratch" else value
+                    done = subprocess.run(shop.command(["/bin/echo", "ran"], ["-q", option, value], backend),
+                                          capture_output=True, timeout=30)
+                    self.assertEqual((done.returncode, done.stdout), (125, b""), (option, value))
+                    self.assertIn(option.encode(), done.stderr)
+        self.everywhere(check, backends=BACKENDS[:1], users=False)  # the command line is read before either matters
 
     def test_the_largest_is_no_small_one(self):
         def check(shop, backend):
@@ -61,6 +77,7 @@ class Overflow(Case):
                 run, done = self.attempt(shop, backend, option, small, program)
                 self.assertFalse(done, (option, run.report))
                 self.assertNotEqual(run.status, 0)
+                self.control()
                 self.assertIn(option.strip("-"), " ".join(run.report["limits_hit"]) + run.verdict)
         self.everywhere(check, users=False)
 

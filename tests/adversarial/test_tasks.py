@@ -3,10 +3,56 @@ frames: the program sees what a kernel alone would show, and the run ends when i
 
 VITRINE_LONG=1 makes each of them long: a minute of timers, 10^5 traps, 10^5 threads."""
 
+import contextlib
+import threading
+
 from harness import *
 from harness import SLOW
 
 LONG = bool(os.environ.get("VITRINE_LONG"))
+LAST_NUMBER = "/proc/sys/kernel/ns_last_pid"
+NUMBERS = 4000 if LONG else 200
+
+# Threads and children one after the other: how many numbers they had, and how many did what they were to do.
+AGAIN = f"""
+import os, threading
+numbers, right = set(), 0
+def look(place):
+    numbers.add(threading.get_native_id())
+    place.append(os.stat("/etc/passwd").st_size > 0 and os.path.exists(f"/proc/self/task/{{threading.get_native_id()}}"))
+for turn in range({NUMBERS // 2}):
+    place = []
+    thread = threading.Thread(target=look, args=(place,)); thread.start(); thread.join()
+    right += place == [True]
+    pid = os.fork()
+    if pid == 0:
+        os._exit(7 if os.path.exists(f"/proc/{{os.getpid()}}/exe") and os.getpid() == int(os.readlink("/proc/self")) else 8)
+    numbers.add(pid)
+    right += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+print(len(numbers), right)
+"""
+
+
+@contextlib.contextmanager
+def numbers_given_again():
+    """New tasks of this machine have the lowest free number above one that stays the same."""
+    over = threading.Event()
+
+    def keep():
+        while not over.is_set():
+            file.seek(0)
+            file.write(b"20000")
+            time.sleep(0)
+
+    with open(LAST_NUMBER, "r+b", buffering=0) as file:
+        file.write(b"20000")
+        thread = threading.Thread(target=keep)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
 
 class Tasks(Case):
@@ -30,6 +76,26 @@ class Tasks(Case):
 
     def test_short_threads(self):
         self.fine("churn", 25000 if LONG else 300)
+
+    # The kernel is made to give the same numbers again and again: to threads, and to processes that end in calls.
+    def test_numbers_that_are_given_again(self):
+        def check(shop, backend):
+            with numbers_given_again():
+                run = shop.run([PYTHON, "-c", AGAIN], ["--processes", "3"], backend=backend)
+            self.assertEqual((run.status, run.err), (0, b""))
+            numbers, right = run.out.split()
+            self.assertEqual(int(right), NUMBERS)
+            self.assertLess(int(numbers), NUMBERS // 2)
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        try:
+            with numbers_given_again():
+                numbers, right = shop.native([PYTHON, "-c", AGAIN]).stdout.split()
+        except OSError as error:
+            self.skipTest(f"{LAST_NUMBER}: {error.strerror}")
+        self.assertEqual(int(right), NUMBERS)
+        self.assertLess(int(numbers), NUMBERS // 2)
+        self.everywhere(check)
 
     def test_traps_single_steps_and_forged_signals(self):
         self.fine("traps", 100000 if LONG else 500)

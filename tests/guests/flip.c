@@ -1,11 +1,11 @@
 // Opens (or looks at) a path while a sibling thread changes it, back and forth, in the same memory:
 //
-//   flip open|stat|access PATH OTHER-LETTER CALLS [SECONDS]
+//   flip open|stat|access PATH OTHER-LETTER CALLS [SECONDS [CHANGES]]
 //
 // Goes on for up to SECONDS (20) until both files were met: a busy machine may keep the thread that
 // changes the path from its CPU for a while.
 //
-// The last letter of PATH becomes OTHER-LETTER and PATH's own again, a million times and more. Prints
+// The last letter of PATH becomes OTHER-LETTER and PATH's own again, CHANGES (a million) times and more. Prints
 // how often the content (or size) was the one of PATH, of the other file, how often the call failed,
 // and the number of changes: a supervisor that looks at the path and lets the kernel look again
 // gives the other file away.
@@ -59,11 +59,12 @@ int main(int argc, char **argv) {
   own = *last;
   other = argv[3][0];
   const unsigned long calls = strtoul(argv[4], NULL, 10);
+  const unsigned long wanted = argc == 7 ? strtoul(argv[6], NULL, 10) : 1000000;
   pthread_t thread;
   if (pthread_create(&thread, NULL, change, NULL) != 0) return 98;
   unsigned long shown = 0, secret = 0, failed = 0;
-  const time_t latest = time(NULL) + (argc == 6 ? atoi(argv[5]) : 20);
-  for (unsigned long i = 0; i < calls || atomic_load(&changes) < 1000000 ||
+  const time_t latest = time(NULL) + (argc >= 6 ? atoi(argv[5]) : 20);
+  for (unsigned long i = 0; i < calls || atomic_load(&changes) < wanted ||
                             ((shown == 0 || secret + failed == 0) && time(NULL) < latest);
        ++i) {
     switch (look(argv[1])) {

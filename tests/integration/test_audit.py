@@ -196,6 +196,12 @@ for name in {names!r}:
             self.assertEqual(shown.count("\n"), len(run.log), "a line each")
             self.assertNotRegex(shown, "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]")
         self.everywhere(check, users=False)
+        # Written as they are, they make lines of their own and change the terminal.
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        bare = shop.native([PYTHON, "-c", f"import sys\nfor name in {names!r}: sys.stdout.buffer.write(name + b'\\n')"]).stdout
+        self.assertGreater(bare.count(b"\n"), len(names))
+        self.assertRegex(bare, rb"[\x00-\x09\x0b-\x1f\x7f]")
 
     def test_relative_names_say_what_they_meant(self):
         def check(shop, backend):

@@ -1,9 +1,14 @@
 """A path that a sibling thread changes while the supervisor serves it: the file that is opened is
-the one that was decided on, never another, and the log names that one."""
+the one that was decided on, never another, and the log names that one.
+
+VITRINE_LONG=1: 10^8 changes and more, in as many calls as that takes."""
 
 from harness import *
 
-CALLS = 3000
+LONG = bool(os.environ.get("VITRINE_LONG"))
+CALLS = 200_000 if LONG else 3000
+CHANGES = 100_000_000 if LONG else 1_000_000
+BUDGETS = ["--wall", "600s", "--cpu", "900s"] if LONG else []
 
 
 class Flip(Case):
@@ -12,15 +17,15 @@ class Flip(Case):
 
     def counts(self, out):
         shown, secret, failed, changes = map(int, out.split())
-        self.assertGreaterEqual(changes, 1_000_000)
+        self.assertGreaterEqual(changes, CHANGES)
         self.assertGreaterEqual(shown + secret + failed, CALLS)
         return shown, secret, failed
 
     def flip(self, how, call):
         def check(shop, backend):
             shown_file, secret_file = self.files(shop)
-            run = shop.run([shop.guest("flip"), how, shown_file, "b", str(CALLS)],
-                           ["--ro", shown_file], backend=backend)
+            run = shop.run([shop.guest("flip"), how, shown_file, "b", str(CALLS), "20", str(CHANGES)],
+                           ["--ro", shown_file, *BUDGETS], backend=backend, timeout=900)
             shown, secret, failed = self.counts(run.out)
             self.assertEqual(secret, 0)
             # Both letters were met, so the race was on.
@@ -47,7 +52,7 @@ class Flip(Case):
         self.addCleanup(shop.close)
         shown_file, _ = self.files(shop)
         for how in ("open", "stat"):
-            bare = shop.native([shop.guest("flip"), how, shown_file, "b", "300000"])
+            bare = shop.native([shop.guest("flip"), how, shown_file, "b", "300000", "20", str(CHANGES)])
             _, secret, _ = self.counts(bare.stdout)
             self.assertGreater(secret, 0)
 
@@ -55,7 +60,7 @@ class Flip(Case):
         # Neither is shown: every single call fails.
         def check(shop, backend):
             shown_file, _ = self.files(shop)
-            run = shop.run([shop.guest("flip"), "open", shown_file, "b", str(CALLS // 3), "0"],
+            run = shop.run([shop.guest("flip"), "open", shown_file, "b", str(CALLS // 3), "0"], BUDGETS,
                            backend=backend)
             self.assertEqual((run.status, run.verdict), (0, "exited"), run.err)
             shown, secret, failed, _ = map(int, run.out.split())

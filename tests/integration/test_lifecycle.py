@@ -91,6 +91,7 @@ for i in range(3):
         alive = is_alive(daemon)
         os.kill(daemon, signal.SIGKILL)
         self.assertTrue(alive)
+        self.control()
 
     # --- forwarded signals
 

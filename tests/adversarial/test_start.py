@@ -28,6 +28,12 @@ void _start(void) {
   __asm__ volatile("syscall" : : "a"(60), "D"(0));
 }
 """
+ENTRY_32 = """
+void _start(void) {
+  __asm__ volatile("int $0x80" : : "a"(4), "b"(1), "c"("CANARY"), "d"(6) : "memory");
+  __asm__ volatile("int $0x80" : : "a"(1), "b"(0));
+}
+"""
 
 
 def status_of(pid):
@@ -161,6 +167,28 @@ class Start(Case):
             shown = shop.run([PYTHON, "-c", code, program], [*options, "--ro", loader], backend=backend)
             self.assertEqual(shown.out, b"b'CANARY'\n")
             self.assertEqual(shop.native([program]).stdout, b"CANARY")
+        self.everywhere(check)
+
+    # Executed by the command line, and by a program in its own place and in a child's.
+    def test_a_32_bit_program(self):
+        codes = ("import os, sys; os.execv(sys.argv[1], sys.argv[1:])",
+                 "import subprocess, sys; print(subprocess.run(sys.argv[1:], capture_output=True).stdout)")
+
+        def check(shop, backend):
+            program = os.path.join(shop.path, "program")
+            subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-o", program,
+                            shop.file("entry.c", ENTRY_32)], check=True)
+            os.chmod(program, 0o755)
+            bare = shop.native([program])
+            if bare.returncode == -signal.SIGSEGV:
+                self.skipTest("this kernel has no 32-bit system calls")
+            self.assertEqual(bare.stdout, b"CANARY")
+            run = shop.run([program], backend=backend)
+            self.assertEqual((run.status, run.out), (126, b""))
+            for code in codes:
+                run = shop.run([PYTHON, "-c", code, program], ["--processes", "2", "--ro", program], backend=backend)
+                self.assertNotIn(b"CANARY", run.out)
+                self.assertIn(run.verdict, ("violation", "exited"))
         self.everywhere(check)
 
     # The host's own /etc/ld.so.preload is in force for the host's programs.

@@ -241,11 +241,11 @@ class Hiding(Case):
                 if shop.user and len(ways) == 1:
                     continue  # alone each as root, together as both
                 start = time.monotonic()
-                told = self.end(*self.attack(shop, backend, ways, "700ms"))
+                told = self.end(*self.attack(shop, backend, ways, "400ms"))
                 self.assertIn(told["verdict"], ("wall-limit", "memory-limit", "exited"), ways)
                 self.assertLess(time.monotonic() - start, 4 * SLOW, ways)
                 usage = told["usage"]
-                self.assertLess(usage["wall_s"], 0.7 * 1.02 + 0.5 * SLOW, ways)
+                self.assertLess(usage["wall_s"], 0.4 * 1.02 + 0.5 * SLOW, ways)
                 # An eighth and 4 MiB, and what a look misses of what each CPU fills in 5 ms.
                 missed = 24 * MIB * os.cpu_count() * SLOW
                 self.assertLess(usage["memory_peak_bytes"], (128 + 16 + 4) * MIB + missed, ways)

@@ -20,7 +20,7 @@ class Memory(Case):
             run = shop.run([shop.guest("memory"), how, str(WANTED)],
                            ["--memory", f"{budget}M", "--scratch", f"/tmp={WANTED}M", *options],
                            backend=backend)
-            self.assertIn((run.status, run.verdict), [(0, "exited"), (122, "memory-limit")])
+            self.assertIn((run.status, run.verdict), [(0, "exited"), (122, "memory-limit")], run.err)
             if run.out:
                 self.assertLess(int(run.out), budget + MARGIN)
         self.everywhere(check)
@@ -135,7 +135,7 @@ print(len(mmap.mmap(-1, 80 << 20)))
             run = shop.run([shop.guest("memory"), "together", str(4 * WANTED)],
                            ["--memory", f"{BUDGET}M", "--scratch", f"/tmp={WANTED}M", "--processes", "16", "--wall", "20s"],
                            backend=backend)
-            self.assertIn((run.status, run.verdict), [(0, "exited"), (122, "memory-limit")])
+            self.assertIn((run.status, run.verdict), [(0, "exited"), (122, "memory-limit")], run.err)
             if run.verdict == "exited":
                 self.assertLess(sum(map(int, run.out.split())), BUDGET + MARGIN)
             missed = 24 * os.cpu_count()  # by one look, of what each CPU fills meanwhile

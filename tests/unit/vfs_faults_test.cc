@@ -413,8 +413,7 @@ TEST_F(VfsFaults, ADeviceIsTheRightOneOrRefused) {
     };
     int failed = 0;
     for (const auto& [path, number] :
-         {std::pair{"/dev/null", makedev(1, 3)}, std::pair{"/dev/zero", makedev(1, 5)},
-          std::pair{"/dev/ptmx", makedev(5, 2)}}) {
+         {std::pair{"/dev/null", makedev(1, 3)}, std::pair{"/dev/zero", makedev(1, 5)}}) {
       const auto opened = open(path, O_RDONLY);
       failed += opened ? 0 : 1;
       EXPECT_TRUE(!opened || number_of(opened->fd) == number) << path;
@@ -422,6 +421,7 @@ TEST_F(VfsFaults, ADeviceIsTheRightOneOrRefused) {
     int number = -1;
     const auto terminal = open("/dev/ptmx", O_RDWR);
     if (terminal) {
+      EXPECT_EQ(number_of(terminal->fd), makedev(5, 2));
       const test::Call ask{
           SYS_ioctl, {terminal->fd.get(), TIOCGPTN, reinterpret_cast<long>(&number), 0, 0, 0}};
       EXPECT_EQ(ask.perform(), 0);

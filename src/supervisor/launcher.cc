@@ -354,6 +354,10 @@ Result<Launched> prepare_child(pid_t pid, const LaunchPlan& plan, Pipes& pipes,
   launched.pid = pid;
   if (plan.listener) launched.listener.reset(message->listener);
   if (plan.listener) done = require_open_memory(pid, in_both);
+  if (!done) {  // it may have ended meanwhile, and have said why
+    if (const auto told = read_failure(pipes.reports_read.get()))
+      return fail(told->error, told->step);
+  }
   if (plan.stop_every_call) done = stop_each_call(pid);
   if (done && plan.stop_every_call) done = let_go(pipes);
   if (!done) return tl::make_unexpected(done.error());

@@ -14,6 +14,7 @@ Result<UniqueFd> take_signals() {
   sigset_t blocked = set;
   ::sigaddset(&blocked, SIGPIPE);  // a reader that went away is an error of write(2), not our end
   ::sigaddset(&blocked, SIGTTOU);
+  ::sigaddset(&blocked, SIGIO);  // a lease that could not be given back (vfs/memory_file.cc)
   if (::sigprocmask(SIG_BLOCK, &blocked, nullptr) != 0) return fail_errno("sigprocmask");
   // An inherited SIG_IGN of SIGCHLD would make the kernel reap our children (sigaction(2)).
   if (::signal(SIGCHLD, SIG_DFL) == SIG_ERR) return fail_errno("signal");

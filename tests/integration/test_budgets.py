@@ -269,9 +269,11 @@ while True: threading.Thread(target=deep, args=(500,), daemon=True).start()
 
     def test_no_memory_budget(self):
         def check(shop, backend):
-            run = shop.python("print(len(bytearray(700 << 20)))", ["--memory", "none"],
-                              backend=backend)
-            self.assertEqual((run.status, run.report["limits"]["memory_bytes"]), (0, None))
+            code = "import mmap, socket; private = bytearray(700 << 20); pair = socket.socketpair()\n" \
+                   "shared = mmap.mmap(-1, 700 << 20); shared[-1] = 1; print(len(private) + len(shared))"
+            run = shop.python(code, ["--memory", "none"], backend=backend)
+            self.assertEqual((run.status, run.out, run.err), (0, b"%d\n" % (1400 << 20), b""))
+            self.assertEqual(run.report["limits"]["memory_bytes"], None)
         self.everywhere(check, users=False)
 
     # --- output

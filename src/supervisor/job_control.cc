@@ -55,7 +55,6 @@ void EventLoop::suspend_when_all_stand() {
   // A task that sleeps so is a parent in vfork(2), whose child stands: its signal waits for it.
   constexpr Nanoseconds kShortSleep = std::chrono::milliseconds(200);
   const Nanoseconds waited = elapsed() - *suspending_since_;
-  if (ending_) return suspending_since_.reset();
   const bool stand = all_stand(waited > kShortSleep);
   if (!stand && waited < kLongest) return;
   if (stand) stop_with_the_command();

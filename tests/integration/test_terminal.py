@@ -607,11 +607,61 @@ os.write(1, b"on\\n")
         def check(shop, backend):
             terminal = self.on(shop, backend, [shop.guest("vforks")], ["--processes", "2"])
             terminal.expect(b"ready\r\n")
+            time.sleep(0.15)  # it is in vfork by now
             for each in signal.SIGTSTP, signal.SIGCONT:
                 terminal.process.send_signal(each)
                 time.sleep(0.05)
             terminal.expect(b"on\r\n")
             self.assertEqual(terminal.end()[0], 0)
+        self.everywhere(check, users=False)
+
+    def test_a_run_that_ends_while_its_stop_is_under_way(self):
+        def check(shop, backend):
+            terminal = self.on(shop, backend, [shop.guest("vforks")], ["--processes", "2"])
+            terminal.expect(b"ready\r\n")
+            time.sleep(0.15)  # it is in vfork by now
+            terminal.process.send_signal(signal.SIGTSTP)
+            time.sleep(0.05)
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    if parent_of(int(pid)) == terminal.process.pid:
+                        os.kill(int(pid), signal.SIGKILL)
+                except OSError:
+                    pass
+            self.assertEqual(terminal.end()[0], 128 + signal.SIGKILL)
+        self.everywhere(check, users=False)
+
+    def test_output_that_spends_its_budget_before_a_stop(self):
+        code = "import os, signal; os.write(1, b'x' * 100); signal.raise_signal(signal.SIGTSTP)"
+
+        def check(shop, backend):
+            command = shop.command([PYTHON, "-c", code], ["-q", "--output", "50"], backend)
+            terminal = self.in_shell(shop, shlex.join(command))
+            said = terminal.expect(b"shell$ ")
+            self.assertEqual((said.count(b"x"), b"Stopped" in said), (50, False))
+            terminal.type(b"echo =$?=\n")
+            terminal.expect(b"=121=")
+        self.everywhere(check, users=False)
+
+    def test_a_job_of_a_shell_inside_does_not_stop_the_run(self):
+        def check(shop, backend):
+            command = shop.command(["/bin/bash", "--norc", "--noediting", "-i"],
+                                   ["-q", "-p", "any", "--processes", "8", "--env", "PS1=inside$ "], backend)
+            terminal = self.in_shell(shop, shlex.join(command))
+            terminal.expect(b"inside$ ")
+            terminal.type(b"sleep 100\n")
+            terminal.expect(b"sleep 100\r\n")
+            time.sleep(0.2)
+            terminal.type(b"\x1a")
+            terminal.expect(b"Stopped")
+            self.assertNotIn(b"shell$ ", terminal.expect(b"inside$ "))
+            terminal.type(b"fg\n")
+            terminal.expect(b"sleep 100\r\n")
+            time.sleep(0.2)
+            terminal.type(b"\x03")
+            terminal.expect(b"inside$ ")
+            terminal.type(b"exit 5\n")
+            terminal.expect(b"shell$ ")
         self.everywhere(check, users=False)
 
     def test_what_others_stop_others_continue(self):

@@ -118,7 +118,7 @@ class Start(Case):
         def prepare():
             for number in (1, 3, 15, 17):
                 signal.signal(number, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64))
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             os.umask(0o77)
 
         def seen(command, shop, **options):

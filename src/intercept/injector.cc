@@ -453,7 +453,8 @@ Result<std::int64_t> Injector::map(const SyscallEvent& call, const MapFile& effe
   Result<std::int64_t> number = receive(call.tid, *calls, effect.file.get(), true);
   if (!number || is_error(*number)) return finished(*calls, number);
   InjectedCalls::Arguments arguments = calls->saved().arguments();
-  arguments[3] &= ~static_cast<std::uint64_t>(MAP_ANONYMOUS);
+  // MAP_POPULATE is supervised, and nothing else tells that it was not heeded.
+  arguments[3] &= ~static_cast<std::uint64_t>(MAP_ANONYMOUS | MAP_POPULATE);
   arguments[4] = static_cast<std::uint64_t>(*number);
   arguments[5] = 0;
   Result<std::int64_t> mapped = calls->perform(SYS_mmap, arguments);

@@ -20,9 +20,10 @@ constexpr std::uint64_t kInt = 0xffffffff;
 constexpr std::uint64_t kWhole = ~std::uint64_t{0};
 
 // mmap(2): shared anonymous memory and MAP_GROWSDOWN are outside RLIMIT_DATA (mm/mmap.c,
-// is_data_mapping), huge pages come from a pool of the whole host: those are supervised.
+// is_data_mapping), huge pages come from a pool of the whole host, and what MAP_POPULATE fills is
+// locked meanwhile: those are supervised.
 constexpr std::uint64_t kMmapMask =
-    MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_HUGETLB | MAP_LOCKED;
+    MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_HUGETLB | MAP_LOCKED | MAP_POPULATE;
 
 constexpr std::uint64_t kSmallMapping = (1U << 20) - 1;
 
@@ -71,7 +72,8 @@ constexpr NativeRule kRules[] = {
     {"fcntl", 1, kInt, F_ADD_SEALS},
 
     // Advice about own memory. Not MERGEABLE (a side channel), HWPOISON, COLD and PAGEOUT (they
-    // reach the host's page cache).
+    // reach the host's page cache), POPULATE_* (they keep the supervisor from reading arguments for
+    // as long as they take; before Linux 5.14 there are none).
     {"madvise", 2, kInt, MADV_NORMAL},
     {"madvise", 2, kInt, MADV_RANDOM},
     {"madvise", 2, kInt, MADV_SEQUENTIAL},
@@ -87,8 +89,6 @@ constexpr NativeRule kRules[] = {
     {"madvise", 2, kInt, MADV_DODUMP},
     {"madvise", 2, kInt, MADV_WIPEONFORK},
     {"madvise", 2, kInt, MADV_KEEPONFORK},
-    {"madvise", 2, kInt, MADV_POPULATE_READ},
-    {"madvise", 2, kInt, MADV_POPULATE_WRITE},
 
     // What a socket says of itself. Not SO_PEERCRED, SO_PEERPIDFD and SO_PEERGROUPS: the supervisor
     // connects a run's sockets.

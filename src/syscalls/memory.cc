@@ -11,6 +11,9 @@ namespace vitrine::syscalls {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
+// Filling a mapping holds the lock of the memory (mm/gup.c, __mm_populate), for which the supervisor
+// would wait with the call of another thread in its hands: for less than a tenth of a second.
+constexpr std::uint64_t kMostPopulated = 256U << 20;
 
 Answer out_of_memory(Context& context) {
   context.budget.refused("memory");
@@ -35,7 +38,14 @@ Answer handle_mmap(Context& context) {
   if ((flags & MAP_GROWSDOWN) != 0) return deny(EPERM, "grows-down");
   if ((flags & MAP_LOCKED) != 0) return serve_error(EAGAIN);  // RLIMIT_MEMLOCK is 0
   const std::uint64_t length = context.call.event.arguments[1];
-  if ((flags & MAP_SHARED) != 0) return map_shared(context, length);
+  constexpr int kSharedAnonymous = MAP_SHARED | MAP_ANONYMOUS;
+  if ((flags & kSharedAnonymous) == kSharedAnonymous) return map_shared(context, length);
+  if ((flags & MAP_POPULATE) != 0) {
+    const bool fits = length <= kMostPopulated &&
+                      context.budget.private_memory_fits(context.task.tgid, length);
+    if (!fits) return out_of_memory(context);
+  }
+  if ((flags & MAP_ANONYMOUS) == 0) return proceed();  // of an own descriptor
   // What cannot be written is not charged to the data segment (mm/mmap.c, is_data_mapping); once
   // mprotect(2) makes it writable, the kernel charges it by itself. That is the next thing to
   // happen to a stack (nptl/allocatestack.c), and refused here it is known why.

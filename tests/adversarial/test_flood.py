@@ -37,6 +37,39 @@ class Flood(Case):
             self.assertLess(size, 10 << 20)
         self.everywhere(check)
 
+    # Found as 7 s under a budget of one, and a supervisor that neither SIGTERM nor SIGKILL ended: it
+    # slept uninterruptibly until the program's memory could be read.
+    def test_memory_that_is_locked_for_long(self):
+        for how in ("advice", "mapping", "shared"):
+            shop = Workshop()
+            self.addCleanup(shop.close)
+            self.assertEqual(shop.native([shop.guest("stall"), how, "4"]).stdout, b"filled\n")
+
+            def check(shop, backend):
+                run = shop.run([shop.guest("stall"), how, "100"], ["--memory", "64M", "--wall", "500ms"],
+                               backend=backend)
+                self.assertEqual((run.verdict, run.out), ("wall-limit", b"refused\n"))
+                self.assertLess(run.report["usage"]["wall_s"], 2)
+            self.everywhere(check)
+
+    def test_mappings_that_are_filled_at_once(self):
+        code = """
+import mmap, sys
+def fill(size, kind=mmap.MAP_PRIVATE, protection=mmap.PROT_READ | mmap.PROT_WRITE):
+    try:
+        with mmap.mmap(-1, size << 20, flags=kind | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE, prot=protection) as m:
+            return len(m) >> 20
+    except OSError as e: return e.errno
+with open(sys.executable, "rb") as f:
+    of_file = len(mmap.mmap(f.fileno(), 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_POPULATE, prot=mmap.PROT_READ))
+print(fill(16), fill(16, mmap.MAP_SHARED), of_file, fill(100), fill(300), fill(100, protection=mmap.PROT_READ))
+"""
+        def check(shop, backend):
+            small = shop.python(code, ["--memory", "64M"], backend=backend)
+            large = shop.python(code, ["--memory", "1G"], backend=backend)
+            self.assertEqual((small.out, large.out), (b"16 16 4096 12 12 12\n", b"16 16 4096 100 12 100\n"))
+        self.everywhere(check)
+
     def test_calls(self):
         self.flood("calls")
 

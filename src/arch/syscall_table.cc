@@ -243,7 +243,7 @@ constexpr SyscallRow kTable[] = {
     {"clock_nanosleep", 230, 115, kConditional, {{{"clockid", kInt}, {"flags", kHex}, {"request", kPointer}, {"remain", kPointer}}}},
     {"exit_group", 231, 94, kNative, {{{"status", kInt}}}},
     {"epoll_wait", 232, -1, kNative, {{{"epfd", kFd}, {"events", kPointer}, {"maxevents", kInt}, {"timeout", kInt}}}},
-    {"epoll_ctl", 233, 21, kNative, {{{"epfd", kFd}, {"op", kInt}, {"fd", kFd}, {"event", kPointer}}}},
+    {"epoll_ctl", 233, 21, kConditional, {{{"epfd", kFd}, {"op", kInt}, {"fd", kFd}, {"event", kPointer}}}},
     {"tgkill", 234, 131, kServed, {{{"tgid", kPid}, {"tid", kPid}, {"sig", kSignal}}}},
     {"utimes", 235, -1, kServed, {{{"path", kPath}, {"times", kPointer}}}},
     {"vserver", 236, -1, kAbsent, {{}}},

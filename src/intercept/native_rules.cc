@@ -7,6 +7,7 @@
 #include <linux/prctl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -112,6 +113,10 @@ constexpr NativeRule kRules[] = {
     {"getsockopt", 1, kInt, IPPROTO_TCP},
     {"getsockopt", 1, kInt, IPPROTO_UDP},
     {"getsockopt", 1, kInt, IPPROTO_IPV6},
+
+    // Not ADD: each watch is the kernel's memory, for as long as the file lives.
+    {"epoll_ctl", 1, kInt, EPOLL_CTL_DEL},
+    {"epoll_ctl", 1, kInt, EPOLL_CTL_MOD},
 
     {"sendto", 4, kWhole, 0},  // no address: an own, connected socket
     {"pipe2", 1, O_EXCL, 0},   // O_EXCL is O_NOTIFICATION_PIPE

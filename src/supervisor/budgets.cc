@@ -154,7 +154,7 @@ void EventLoop::follow_scratch() {
 
 // By how much scratch files may have more room than the quota leaves, or less.
 std::uint64_t EventLoop::file_step() const {
-  return std::min<std::uint64_t>(64 * 1024, parts_.files.scratch_quota() / 64);
+  return std::min<std::uint64_t>(64ULL * 1024, parts_.files.scratch_quota() / 64);
 }
 
 std::optional<std::uint64_t> EventLoop::moving_limit(pid_t tgid, int resource) {
@@ -209,6 +209,14 @@ bool EventLoop::shared_memory_fits(std::uint64_t bytes) {
 bool EventLoop::admit_socket(int fd) {
   if (!meter_.socket_granted(fd)) return false;
   return shared_memory_fits(0);
+}
+
+bool EventLoop::admit_watch() {
+  constexpr std::uint64_t kWatch = 160;  // bytes, of an epitem and its entry (fs/eventpoll.c)
+  const auto& limit = limits().memory_bytes;
+  if (limit && (watches_ + 1) * kWatch > *limit / 8) return false;
+  ++watches_;
+  return true;
 }
 
 }  // namespace vitrine::supervisor

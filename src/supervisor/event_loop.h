@@ -86,6 +86,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   void follow_scratch() override;
   bool shared_memory_fits(std::uint64_t bytes) override;
   bool admit_socket(int fd) override;
+  bool admit_watch() override;
   void connection_made(const std::string& prefix) override { meter_.connection_made(prefix); }
   void refused(std::string_view limit) override;
   Nanoseconds elapsed() const override;
@@ -161,6 +162,7 @@ class EventLoop final : public vfs::ProcessView, public syscalls::BudgetControl 
   std::uint64_t samples_ = 0;
   std::uint64_t output_ = 0;
   bool output_spent_ = false;
+  std::uint64_t watches_ = 0;  // of epoll(7), as many as were ever made
   std::uint64_t data_limit_ = 0;
   std::uint64_t file_limit_ = 0;
   struct OwnLimits {

@@ -57,6 +57,10 @@ class BudgetControl {
   // Counts what the socket `fd` may hold in its buffers for as long as anybody has it open. False:
   // that does not fit, and the socket must not be granted.
   virtual bool admit_socket(int fd) = 0;
+  // Counts a watch of epoll(7). They are the kernel's memory, of which it tells nobody, and outlive
+  // the descriptors that they were made with: what was added is never taken for gone. False: all
+  // together would be more than an eighth of the budget.
+  virtual bool admit_watch() = 0;
   // A socket was connected to a listener whose abstract kernel name begins with `prefix`: the end
   // that accept(2) will give counts likewise.
   virtual void connection_made(const std::string& prefix) = 0;

@@ -1,4 +1,5 @@
 // Memory that RLIMIT_DATA does not bound: mappings the filter sends here. Decided on registers.
+#include <sys/epoll.h>
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -56,6 +57,13 @@ Answer handle_mmap(Context& context) {
   return fits ? proceed() : out_of_memory(context);
 }
 
+Answer handle_epoll_ctl(Context& context) {
+  if (context.call.int_argument(1) != EPOLL_CTL_ADD) return serve_error(EINVAL);
+  if (context.budget.admit_watch()) return proceed();
+  context.budget.refused("memory");
+  return deny(ENOSPC, "limit:memory");
+}
+
 Answer handle_madvise(Context&) { return deny(EINVAL, "madvise"); }
 
 }  // namespace
@@ -63,6 +71,7 @@ Answer handle_madvise(Context&) { return deny(EINVAL, "madvise"); }
 void add_memory_handlers(HandlerTable& table) {
   table.add("mmap", handle_mmap);
   table.add("madvise", handle_madvise);
+  table.add("epoll_ctl", handle_epoll_ctl);
 }
 
 }  // namespace vitrine::syscalls

@@ -143,6 +143,33 @@ print(len(mmap.mmap(-1, 80 << 20)))
             self.assertIn("memory", run.report["limits_hit"])
         self.everywhere(check)
 
+    # Found as 1.1 GB of the kernel's memory under a budget of 64 MiB: a watch is of a file and a number.
+    def test_watches_of_epoll(self):
+        code = """
+import errno, os, select
+files = [os.pipe()[0] for _ in range(20)]
+polls = [select.epoll() for _ in range(20)]
+made = 0
+try:
+    for number in range(300, 500):
+        for file in files:
+            os.dup2(file, number)
+            for poll in polls:
+                poll.register(number, select.EPOLLIN)
+                made += 1
+except OSError as e: print(errno.errorcode[e.errno], end=" ")
+print(made)
+"""
+        shop = Workshop()
+        self.addCleanup(shop.close)
+        self.assertEqual(shop.native([PYTHON, "-c", code]).stdout, b"80000\n")
+
+        def check(shop, backend):
+            run = shop.python(code, ["--memory", "32M"], backend=backend)
+            self.assertEqual(run.out, b"ENOSPC %d\n" % ((32 << 20) // 8 // 160))
+            self.assertEqual(run.report["limits_hit"], ["memory"])
+        self.everywhere(check)
+
     # A file is as large as its folder allows, but many of them are more than that together.
     def test_sparse_files_of_a_small_scratch(self):
         self.natively("sparse")

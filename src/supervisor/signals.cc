@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 namespace vitrine::supervisor {
 
 Result<UniqueFd> take_signals() {
@@ -16,6 +18,11 @@ Result<UniqueFd> take_signals() {
   ::sigaddset(&blocked, SIGTTOU);
   ::sigaddset(&blocked, SIGIO);  // a lease that could not be given back (vfs/memory_file.cc)
   if (::sigprocmask(SIG_BLOCK, &blocked, nullptr) != 0) return fail_errno("sigprocmask");
+  // Looked at again: a filter around us may answer as if it had been done, and none would arrive.
+  sigset_t found;
+  ::sigemptyset(&found);
+  if (::sigprocmask(SIG_BLOCK, nullptr, &found) != 0 || ::sigismember(&found, SIGCHLD) != 1)
+    return fail(EIO, "sigprocmask");
   // An inherited SIG_IGN of SIGCHLD would make the kernel reap our children (sigaction(2)).
   if (::signal(SIGCHLD, SIG_DFL) == SIG_ERR) return fail_errno("signal");
   UniqueFd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));

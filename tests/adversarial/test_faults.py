@@ -150,7 +150,7 @@ class Faults(Case):
     def test_a_wall_that_is_only_said_to_stand_is_a_refusal(self):
         no_privileges = "rule 0 prctl 0 0xffffffff 38"
         walls = [(no_privileges, ""), (no_privileges, "landlock"), ("rule 0 seccomp", ""),
-                 ("rule 0 setsid", ""),
+                 ("rule 0 setsid", ""), ("rule 0 rt_sigprocmask", ""),
                  ("rule 0 landlock_restrict_self", ""), ("rule-ne 0 prlimit64 2 0", ""),
                  ("rule 0 setresuid\nrule 0 setresgid\nrule 0 capset", "")]
 

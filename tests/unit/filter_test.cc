@@ -300,7 +300,8 @@ Made made_with(int pages, const std::vector<sock_filter>& whole) {
   const int status = test::status_of([&] {
     int left = 0;
     bool used_up = false;
-    test::answer_calls({SYS_brk, SYS_mmap}, [&](const test::Call& call) -> long {
+    // mprotect(2): so the heap of a thread that is gone grows, which is tried next.
+    test::answer_calls({SYS_brk, SYS_mmap, SYS_mprotect}, [&](const test::Call& call) -> long {
       if (used_up && (--left >= 0 || left < -kMissing)) return call.perform();
       return call.number == SYS_brk ? test::Call{SYS_brk, {}}.perform() : -ENOMEM;
     });

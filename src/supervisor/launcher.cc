@@ -127,32 +127,41 @@ bool drop_capabilities() {
   return ::syscall(SYS_capset, &header, none) == 0;
 }
 
-// gVisor has no such limits, and says EPERM. Three bound what the policy refuses anyway; signals
-// that wait are not counted by user there.
-bool is_unknown(int resource) {
-  return errno == EPERM && (resource == RLIMIT_MSGQUEUE || resource == RLIMIT_NICE ||
-                            resource == RLIMIT_RTPRIO || resource == RLIMIT_SIGPENDING);
+bool is_below(const rlimit& found, const rlimit& wanted) {
+  return found.rlim_cur <= wanted.rlim_cur && found.rlim_max <= wanted.rlim_max;
 }
 
-// Looked at again: a filter around us may answer as if a limit had been set.
+// gVisor cannot set these limits, and says EPERM; so may a filter around us. Three bound what the
+// policy refuses anyway. Only the limit bounds the signals that wait: there it is 0 from the start.
+bool is_unknown(int resource, const rlimit& current, const rlimit& wanted) {
+  if (errno != EPERM) return false;
+  if (resource == RLIMIT_SIGPENDING) return is_below(current, wanted);
+  return resource == RLIMIT_MSGQUEUE || resource == RLIMIT_NICE || resource == RLIMIT_RTPRIO;
+}
+
+constexpr int kOnlySaid = EIO;  // errno: said to be set, and is not
+
+// Looked at again: a filter around us may answer as if a limit had been set, or told.
 bool set_limit(__rlimit_resource which, const rlimit& wanted) {
-  rlimit found{};
+  rlimit found{~wanted.rlim_cur, ~wanted.rlim_max};
   if (::setrlimit(which, &wanted) != 0 || ::getrlimit(which, &found) != 0) return false;
-  errno = EIO;
-  return found.rlim_cur <= wanted.rlim_cur && found.rlim_max <= wanted.rlim_max;
+  errno = kOnlySaid;
+  return found.rlim_cur == wanted.rlim_cur && found.rlim_max == wanted.rlim_max;
 }
 
 bool set_limits(const LaunchPlan& plan) {
   for (const auto& [resource, value] : plan.limits) {
-    rlimit current{};
+    rlimit current{RLIM_INFINITY, RLIM_INFINITY};
     const auto which = static_cast<__rlimit_resource>(resource);
     if (::getrlimit(which, &current) != 0) return false;
     // A caller's 0 is no 1 (see launch_limits): raised by who may.
-    if (resource == RLIMIT_CORE && current.rlim_max < value.rlim_max && set_limit(which, value))
-      continue;
+    if (resource == RLIMIT_CORE && current.rlim_max < value.rlim_max) {
+      if (set_limit(which, value)) continue;
+      if (errno == kOnlySaid) return false;
+    }
     const rlimit lower{std::min(value.rlim_cur, current.rlim_max),
                        std::min(value.rlim_max, current.rlim_max)};
-    if (!set_limit(which, lower) && !is_unknown(resource)) return false;
+    if (!set_limit(which, lower) && !is_unknown(resource, current, lower)) return false;
   }
   return true;
 }

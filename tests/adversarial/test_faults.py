@@ -10,6 +10,7 @@ import errno
 import itertools
 import pty
 import re
+import resource
 import shutil
 import tempfile
 
@@ -51,7 +52,7 @@ def can_enter():
 
 @unittest.skipIf(can_enter(), can_enter())
 class Faults(Case):
-    def attempt(self, shop, backend, rules, words=WORDS, absent=""):
+    def attempt(self, shop, backend, rules, words=WORDS, absent="", **how):
         """What the command found, or None where nothing of it ran."""
         report = shop.file("report.json", "", 0o666)
         filter_file = shop.file("rules", "default allow\nforeign allow\n" + rules)
@@ -60,7 +61,7 @@ class Faults(Case):
                 shop.guest("calls"), *words]
         start = time.monotonic()
         done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
-                              env=dict(os.environ, VITRINE_TEST_ABSENT=absent))
+                              env=dict(os.environ, VITRINE_TEST_ABSENT=absent), **how)
         seconds = time.monotonic() - start
         found = [int(text) for text in done.stdout.split()]
         return done.returncode, found, seconds, done.stderr
@@ -161,6 +162,26 @@ class Faults(Case):
                 status, found, _, err = self.attempt(shop, backend, wall + "\n", absent=absent)
                 self.assertEqual((status, found), (125, []), (wall, err))
             self.assertEqual(self.attempt(shop, backend, "", absent="landlock")[:2], (0, WALLS))
+        self.everywhere(check, users=False)
+
+    # Found as runs whose core limit was 0, which a piped core_pattern ignores, and with as many waiting
+    # signals as the caller may have: the first was only said to be set, the second refused as gVisor does.
+    def test_a_limit_that_is_not_set_is_a_refusal(self):
+        def setting(error, limit):  # with an address, of which one of these bits is set; NULL asks
+            return "".join(f"rule {error} prlimit64 1 0xffffffff {limit} 2 {1 << bit:#x} {1 << bit:#x}\n"
+                           for bit in range(16, 47))
+
+        def check(shop, backend):
+            def started(rules, limit, most):
+                return self.attempt(shop, backend, rules, preexec_fn=lambda: resource.setrlimit(limit, most))[:2]
+
+            refused, runs = (125, []), (0, WALLS)
+            core, pending = resource.RLIMIT_CORE, resource.RLIMIT_SIGPENDING
+            for most in ((0, 0), (0, 5)):
+                self.assertEqual(started(setting(0, core), core, most), refused, most)
+                self.assertEqual(started("", core, most), runs, most)
+            self.assertEqual(started(setting(errno.EPERM, pending), pending, (100, 100)), refused)
+            self.assertEqual(started("", pending, (100, 100)), runs)
         self.everywhere(check, users=False)
 
     # Found as 125 where parent and child share their descriptors: the step that failed could not be told.

@@ -29,6 +29,9 @@ inline constexpr std::uint32_t kFirstScratchMinor = 0xfff10;
 
 inline DeviceNumber device_of(const Attributes& a) { return {a.stx_dev_major, a.stx_dev_minor}; }
 inline mode_t type_of(const Attributes& a) { return a.stx_mode & S_IFMT; }
+// An epoll, an eventfd: the kernel gives them no type, and their /proc/PID/fdinfo may be as long as
+// the program likes (a line for each watch), all of it made for the first byte that is read.
+inline bool is_anonymous(const Attributes& a) { return type_of(a) == 0; }
 
 statx_timestamp to_statx(const timespec& time);
 timespec to_timespec(const statx_timestamp& time);

@@ -35,11 +35,15 @@ using Text = Result<std::string>;
 
 constexpr std::size_t kMaxContent = 32U << 20;
 
-Text read_host(const ProcNode& node, const char* name) {
+std::string host_path(const ProcNode& node, std::string_view name) {
   // A thread's numbers only below task/: /proc/PID/stat sums the process.
   std::string path = "/proc/" + std::to_string(node.tgid);
   if (node.in_task || node.tid != node.tgid) path += "/task/" + std::to_string(node.tid);
-  path.append("/").append(name);
+  return path.append("/").append(name);
+}
+
+Text read_host(const ProcNode& node, const char* name) {
+  const std::string path = host_path(node, name);
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fd) return fail(errno == ENOENT ? ESRCH : errno, "proc");
   std::string text;
@@ -250,6 +254,17 @@ constexpr ProcFileRow kRows[] = {
     {"status", false, status_of},
 };
 
+// Of what is anonymous only these have an fdinfo whose length the program does not set.
+bool is_told_briefly(const std::string& link) {
+  constexpr std::string_view kBrief[] = {"anon_inode:[eventfd]", "anon_inode:[pidfd]",
+                                         "anon_inode:[signalfd]", "anon_inode:[timerfd]"};
+  std::array<char, 64> name{};
+  const ssize_t size = ::readlink(link.c_str(), name.data(), name.size());
+  return size >= 0 &&
+         std::ranges::count(kBrief,
+                            std::string_view(name.data(), static_cast<std::size_t>(size))) != 0;
+}
+
 }  // namespace
 
 std::span<const ProcFileRow> proc_file_rows() { return kRows; }
@@ -257,7 +272,12 @@ std::span<const ProcFileRow> proc_file_rows() { return kRows; }
 Result<std::string> Proc::descriptor_info(const ProcNode& node) const {
   ProcNode thread = node;
   thread.in_task = true;
-  auto text = read_host(thread, ("fdinfo/" + std::to_string(node.number)).c_str());
+  const std::string number = std::to_string(node.number);
+  const std::string link = host_path(thread, "fd/" + number);
+  const auto seen = attributes_at(AT_FDCWD, link.c_str(), true);
+  if (!seen) return fail(seen.error().code == ENOENT ? ESRCH : seen.error().code, "proc");
+  if (is_anonymous(*seen) && !is_told_briefly(link)) return fail(EACCES, "proc");
+  auto text = read_host(thread, ("fdinfo/" + number).c_str());
   if (!text) return text;
   return each_line(*text, [](std::string_view line, std::string& out) {
     if (line.starts_with("mnt_id:"))

@@ -43,13 +43,30 @@ std::optional<std::uint64_t> mark_in(std::string_view line) {
 // Of a descriptor that was closed, or of a process that ended.
 bool is_gone(int error) { return error == ENOENT || error == ESRCH; }
 
+int error_of_look(int error) { return is_gone(error) ? EBADF : ENOLCK; }
+
+// It has no position, and the permissions of its link are how it is open (proc(5)).
+Result<DescriptorInfo> info_of_anonymous(FileSystem::GuestFd fd) {
+  const auto link = attributes_at(fd.proc_fd_dir, std::to_string(fd.number).c_str(), false);
+  if (!link) return fail(error_of_look(link.error().code), "lock");
+  const bool reads = (link->stx_mode & S_IRUSR) != 0;
+  const bool writes = (link->stx_mode & S_IWUSR) != 0;
+  if (!reads && !writes) return fail(EBADF, "lock");  // O_PATH
+  DescriptorInfo info;
+  info.flags = reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY;
+  return info;
+}
+
 // EBADF, or ENOLCK where it is not known.
 Result<DescriptorInfo> info_of(FileSystem::GuestFd fd) {
+  const auto seen = attributes_at(fd.proc_fd_dir, std::to_string(fd.number).c_str(), true);
+  if (!seen) return fail(error_of_look(seen.error().code), "lock");
+  if (is_anonymous(*seen)) return info_of_anonymous(fd);
   const std::string path = "../fdinfo/" + std::to_string(fd.number);
   const UniqueFd file(::openat(fd.proc_fd_dir, path.c_str(), O_RDONLY | O_CLOEXEC));
   char buffer[4096];
   const ssize_t size = file ? ::read(file.get(), buffer, sizeof buffer) : -1;
-  if (size < 0) return fail(is_gone(errno) ? EBADF : ENOLCK, "lock");
+  if (size < 0) return fail(error_of_look(errno), "lock");
   DescriptorInfo info;
   std::string_view rest(buffer, static_cast<std::size_t>(size));
   while (!rest.empty()) {

@@ -64,6 +64,21 @@ bool is_other_end(const std::string& path, int master) {
   return made && device_of(*made) == device_of(*named);
 }
 
+// Whether the fdinfo of this descriptor has the line. That of others than terminals is not read: it
+// may be as long as the program likes.
+bool is_terminal_that_tells(int proc_fd_dir, const std::string& name, const std::string& line) {
+  const auto seen = attributes_at(proc_fd_dir, name.c_str(), true);
+  if (!seen || type_of(*seen) != S_IFCHR ||
+      DeviceNumber{seen->stx_rdev_major, seen->stx_rdev_minor} != kTerminals)
+    return false;
+  const UniqueFd info(::openat(proc_fd_dir, ("../fdinfo/" + name).c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text(1024, '\0');
+  const ssize_t size = info ? ::read(info.get(), text.data(), text.size()) : -1;
+  if (size < 0) return false;
+  text.resize(static_cast<std::size_t>(size));
+  return text.find(line) != std::string::npos;
+}
+
 }  // namespace
 
 int granted_flags(int flags) {
@@ -249,18 +264,12 @@ bool TreeFileSystem::show_terminal(int master, const std::string& rule) {
 bool TreeFileSystem::is_own_terminal(unsigned number) const {
   const std::string line = "tty-index:\t" + std::to_string(number) + "\n";
   for (const pid_t process : system_.processes->processes()) {
-    const std::string folder = "/proc/" + std::to_string(process) + "/fdinfo/";
-    const UniqueFd infos(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const auto entries = infos ? list_host_folder(infos.get()) : Result<std::vector<ListEntry>>{};
+    const std::string folder = "/proc/" + std::to_string(process) + "/fd";
+    const UniqueFd fds(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const auto entries = fds ? list_host_folder(fds.get()) : Result<std::vector<ListEntry>>{};
     if (!entries) continue;
-    for (const ListEntry& entry : *entries) {
-      const UniqueFd info(::openat(infos.get(), entry.name.c_str(), O_RDONLY | O_CLOEXEC));
-      std::string text(1024, '\0');
-      const ssize_t size = info ? ::read(info.get(), text.data(), text.size()) : -1;
-      if (size < 0) continue;
-      text.resize(static_cast<std::size_t>(size));
-      if (text.find(line) != std::string::npos) return true;
-    }
+    for (const ListEntry& entry : *entries)
+      if (is_terminal_that_tells(fds.get(), entry.name, line)) return true;
   }
   return false;
 }

@@ -11,12 +11,15 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "failing_call.h"
 #include "vfs/filesystem.h"
 
 namespace vitrine::vfs {
@@ -170,5 +173,25 @@ class VfsTest : public ::testing::Test {
   DirectoryRef cwd_;
   UniqueFd fds_;
 };
+
+// How many files of /proc/PID/fdinfo are opened while `body` runs in a child; -1: it failed.
+inline int infos_opened(const std::function<void()>& body) {
+  constexpr int kFailed = 100;
+  const int status = test::status_of([&] {
+    int count = 0;
+    test::answer_calls({SYS_openat, SYS_open}, [&count](const test::Call& call) {
+      const long fd = call.perform();
+      char path[64] = "";
+      if (fd >= 0)
+        (void)!::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof path - 1);
+      count += std::string_view(path).find("/fdinfo/") != std::string_view::npos ? 1 : 0;
+      return fd;
+    });
+    body();
+    std::fflush(nullptr);
+    ::_exit(testing::Test::HasFailure() ? kFailed : count);
+  });
+  return WIFEXITED(status) && WEXITSTATUS(status) != kFailed ? WEXITSTATUS(status) : -1;
+}
 
 }  // namespace vitrine::vfs

@@ -1,11 +1,15 @@
 // Locks asked for through descriptors: what the kernel answers for a file of its own is what is
 // expected for one in scratch.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 
 #include <climits>
 #include <cstdint>
 #include <cstdlib>
+#include <vector>
 
 #include "vfs_fixture.h"
 
@@ -170,6 +174,44 @@ TEST_F(TreeLocks, FoldersAndSyntheticFilesCanBeLockedToo) {
     EXPECT_EQ(whole(first->fd.get(), LOCK_UN), 0) << path;
     EXPECT_EQ(whole(second->fd.get(), LOCK_EX), 0) << path;
   }
+}
+
+// The fdinfo of an epoll has a line for each watch: it is as long as the program likes.
+TEST_F(TreeLocks, WhatHasNoNameIsLockedByWhatItsLinkTells) {
+  const auto file = scratch();
+  EXPECT_EQ(infos_opened([&] { EXPECT_EQ(whole(file.get(), LOCK_EX), 0); }), 1);
+  const auto answers = [](const UniqueFd& fd, const auto& set, const auto& whole) {
+    std::vector<int> all;
+    for (const int command : {F_SETLK, F_OFD_SETLK})
+      for (const int type : {F_WRLCK, F_UNLCK, F_RDLCK, F_UNLCK})
+        for (const int whence : {SEEK_SET, SEEK_CUR})
+          all.push_back(set(fd.get(), command, lock_of(type, whence, 3, 1)));
+    for (const int operation : {LOCK_EX, LOCK_UN}) all.push_back(whole(fd.get(), operation));
+    return all;
+  };
+  const auto as_the_kernel_does = [&](int flags) {
+    return answers(
+        real(flags),
+        [](int fd, int command, struct flock lock) { return ask_kernel(fd, command, lock); },
+        [](int fd, int operation) { return ::flock(fd, operation) == 0 ? 0 : errno; });
+  };
+  const auto check = [&](const UniqueFd& fd, int flags) {
+    const auto expected = as_the_kernel_does(flags);
+    const auto all = [&] {
+      const auto found = answers(
+          fd,
+          [&](int number, int command, struct flock lock) { return set(number, command, lock); },
+          [&](int number, int operation) { return whole(number, operation); });
+      EXPECT_EQ(found, expected);
+    };
+    EXPECT_EQ(infos_opened(all), 0);
+  };
+  const UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  check(epoll, O_RDWR);
+  check(UniqueFd(::eventfd(0, EFD_CLOEXEC)), O_RDWR);
+  check(UniqueFd(::inotify_init1(IN_CLOEXEC)), O_RDONLY);
+  const std::string name = "/proc/self/fd/" + std::to_string(epoll.get());
+  check(UniqueFd(::open(name.c_str(), O_PATH | O_CLOEXEC)), O_PATH);
 }
 
 // Two descriptors are needed to look for the owner's: with one left, whether it has the file still

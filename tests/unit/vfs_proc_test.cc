@@ -1,7 +1,14 @@
 // The synthetic /proc: own processes only, no value that only the host knows, no way to more
 // access.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+
+#include <array>
 
 #include "vfs_fixture.h"
 
@@ -199,6 +206,30 @@ TEST_F(ProcTree, FdFolderListsDescriptors) {
             std::string::npos);
   EXPECT_EQ(stat(fd_path(*shown)).stx_ino, fstat(shown->fd.get()).stx_ino);
   EXPECT_TRUE(S_ISLNK(stat(fd_path(*shown), FinalLink::kNoFollow).stx_mode));
+}
+
+// The kernel makes the whole text for its first byte, and an epoll's has a line for each watch.
+TEST_F(ProcTree, FdInfoIsReadOnlyWhereTheProgramDoesNotSetItsLength) {
+  const auto info = [](const UniqueFd& fd) {
+    return "/proc/self/fdinfo/" + std::to_string(fd.get());
+  };
+  int pipe[2];
+  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+  const UniqueFd short_ones[] = {
+      UniqueFd(::eventfd(7, EFD_CLOEXEC)), UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)),
+      UniqueFd(::signalfd(-1, std::array<sigset_t, 1>{}.data(), SFD_CLOEXEC)), UniqueFd(pipe[0]),
+      UniqueFd(pipe[1])};
+  for (const UniqueFd& fd : short_ones)
+    EXPECT_TRUE(read(info(fd)).starts_with("pos:\t0\n")) << read(info(fd));
+  EXPECT_NE(read(info(short_ones[0])).find("eventfd-count:"), std::string::npos);
+  const UniqueFd long_ones[] = {UniqueFd(::epoll_create1(EPOLL_CLOEXEC)),
+                                UniqueFd(::inotify_init1(IN_CLOEXEC))};
+  for (const UniqueFd& fd : long_ones)
+    EXPECT_EQ(infos_opened([&] {
+                caller_.tgid = caller_.tid = ::getpid();
+                EXPECT_EQ(open_code(info(fd)), EACCES);
+              }),
+              0);
 }
 
 TEST_F(ProcTree, NothingCanBeMadeOrTakenAway) {

@@ -1,5 +1,6 @@
 // Terminals that the guest makes, and those of others that have, or come to have, their numbers.
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -79,6 +80,17 @@ TEST_F(Terminals, NumberThatCameToSomebodyElseIsNoTerminalOfOurs) {
   EXPECT_EQ(open_code(name, O_RDWR | O_NOCTTY), ENOENT);
   for (const int fd : {ready[0], ready[1], done[0], done[1]}) ::close(fd);
   ::waitpid(somebody, nullptr, 0);
+}
+
+// What else the process has is not asked: a line for each watch of an epoll.
+TEST_F(Terminals, OnlyTerminalsAreAskedForTheirNumber) {
+  const UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  const UniqueFd own = make();
+  ASSERT_GE(number_of(own.get()), 0);
+  unlock(own.get());
+  EXPECT_EQ(infos_opened(
+                [&] { EXPECT_EQ(open_code(name_of(number_of(own.get())), O_RDWR | O_NOCTTY), 0); }),
+            1);
 }
 
 // A mount namespace whose /dev/ptmx is of another devpts than the one at /dev/pts. False: may not.

@@ -12,8 +12,9 @@ namespace vitrine::syscalls {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
-// Filling a mapping holds the lock of the memory (mm/gup.c, __mm_populate), for which the supervisor
-// would wait with the call of another thread in its hands: for less than a tenth of a second.
+// Filling a mapping holds the lock of the memory (mm/gup.c, __mm_populate), for which the
+// supervisor would wait with the call of another thread in its hands: for less than a tenth of a
+// second.
 constexpr std::uint64_t kMostPopulated = 256U << 20;
 
 Answer out_of_memory(Context& context) {
@@ -42,8 +43,8 @@ Answer handle_mmap(Context& context) {
   constexpr int kSharedAnonymous = MAP_SHARED | MAP_ANONYMOUS;
   if ((flags & kSharedAnonymous) == kSharedAnonymous) return map_shared(context, length);
   if ((flags & MAP_POPULATE) != 0) {
-    const bool fits = length <= kMostPopulated &&
-                      context.budget.private_memory_fits(context.task.tgid, length);
+    const bool fits =
+        length <= kMostPopulated && context.budget.private_memory_fits(context.task.tgid, length);
     if (!fits) return out_of_memory(context);
   }
   if ((flags & MAP_ANONYMOUS) == 0) return proceed();  // of an own descriptor

@@ -212,14 +212,15 @@ class Outside(Case):
 
     # What stands in the supervisor's own group of processes is not in the command's.
     def test_the_callers_group(self):
-        def beside(shop, command):
-            """Whether a process in the same group lives on, and with which priorities."""
+        def beside(shop, command, dies=False):
+            """How a process in the same group ends, or with which priorities it lives on."""
             other = subprocess.Popen(shop.as_user(["sleep", "100"]), preexec_fn=lambda: os.setpgid(0, 0))
             try:
                 subprocess.run(command, cwd=shop.path, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60,
                                preexec_fn=lambda: os.setpgid(0, other.pid))
-                if not is_alive(other.pid):
-                    return None
+                if dies:
+                    return other.wait(10)
+                self.assertTrue(is_alive(other.pid))
                 return os.getpriority(os.PRIO_PROCESS, other.pid), self.libc.syscall(252, 1, other.pid)
             finally:
                 other.kill()
@@ -232,7 +233,7 @@ class Outside(Case):
         self.everywhere(check)
         shop = Workshop()
         self.addCleanup(shop.close)
-        self.assertIsNone(beside(shop, [PYTHON, "-c", KILL_GROUP]))
+        self.assertEqual(beside(shop, [PYTHON, "-c", KILL_GROUP], dies=True), -signal.SIGKILL)
         self.assertEqual(beside(shop, [PYTHON, "-c", LOWER_GROUP]), (7, 0x4007))
         self.control()
 
